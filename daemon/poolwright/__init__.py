@@ -1,0 +1,1 @@
+"""Poolwright: the autoscaler of LLM inference fleets that can explain every decision."""

@@ -1,0 +1,54 @@
+"""Every error that Poolwright raises on purpose.
+
+PoolwrightError
+├── RuleFileError        a rule file is wrong; carries every problem with its place
+├── SettingsError        a setting is wrong or missing
+├── TelemetryError       the telemetry source cannot be used (not: a bad message)
+├── JournalError         the journal cannot be read or written
+└── ProviderError        see poolwright.actuation.provider for the meaning of each kind
+"""
+
+from dataclasses import dataclass
+
+
+class PoolwrightError(Exception):
+    """Base of all of them; `str()` says what happened, where, and what to do."""
+
+
+class SettingsError(PoolwrightError):
+    """A setting is wrong or missing."""
+
+
+class TelemetryError(PoolwrightError):
+    """The telemetry source cannot be used."""
+
+
+class JournalError(PoolwrightError):
+    """The journal cannot be read or written."""
+
+
+class ProviderError(PoolwrightError):
+    """Base of the provider errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a rule file: where (1-based line and column), what, and how to mend it."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}{hint}"
+
+
+class RuleFileError(PoolwrightError):
+    """One or more rule files are wrong; nothing of the set is used."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))

@@ -1,0 +1,112 @@
+"""Proposals, what the limits did to them, and the decision; with all inputs, to decide it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from poolwright.model.pool import PoolReport
+from poolwright.model.sample import TraceContext
+from poolwright.model.signal import Signal
+from poolwright.model.tick import Health
+
+
+class Outcome(StrEnum):
+    SCALE_UP = "scale_up"
+    SCALE_DOWN = "scale_down"
+    HOLD = "hold"
+    BLOCKED = "blocked"
+    ADVISE = "advise"
+
+
+class Reason(StrEnum):
+    """The closed list. docs/traces.md says each in a sentence."""
+
+    PROPOSED = "proposed"
+    """A trigger's proposal is carried out (whole or as far as the limits let it)."""
+    BOUNDS = "bounds"
+    STEADY = "steady"
+    """Triggers have spoken and ask for the count that is."""
+    NO_OPINION = "no_opinion"
+    """No trigger asks for anything."""
+    UNKNOWN_POOL = "unknown_pool"
+    """The provider has not reported yet."""
+    TELEMETRY_UNHEALTHY = "telemetry_unhealthy"
+    INGEST_BEHIND = "ingest_behind"
+    RELOAD_FAILED = "reload_failed"
+    PAUSED = "paused"
+    FROZEN = "frozen"
+    NO_ADVANTAGE = "no_advantage"
+    STEP = "step"
+    COOLDOWN = "cooldown"
+    STABILISING = "stabilising"
+    BUDGET = "budget"
+    STOCK = "stock"
+    """The provider had no capacity lately."""
+    STARTING = "starting"
+    """Scaling down waits for replicas on their way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A trigger's wish: `replicas` is None when it has none; `evidence` are the numbers behind it.
+
+    `blind` names the signals that it lacked.
+    """
+
+    trigger: str
+    kind: str
+    replicas: int | None
+    evidence: Mapping[str, float]
+    blind: tuple[str, ...] = ()
+    since: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitEffect:
+    """A limit changed the number from `before` to `after`; `detail` says by which figures."""
+
+    limit: Reason
+    before: int
+    after: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolInputs:
+    """What one pool's decision saw, beside its memory and the rules of that revision."""
+
+    at: float
+    rules_revision: str
+    service: str
+    pool: str
+    report: PoolReport | None
+    signals: tuple[Signal, ...]
+    health: Health
+    other_cost_usd_per_hour: float = 0.0
+    """Of the service's other pools, at what they are told to have."""
+    contexts: tuple[TraceContext, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    id: str
+    at: float
+    service: str
+    pool: str
+    current: int
+    desired: int
+    outcome: Outcome
+    reason: Reason
+    proposals: tuple[Proposal, ...]
+    limits: tuple[LimitEffect, ...]
+    evidence: Mapping[str, str | float | None]
+    rules_revision: str
+    inputs: PoolInputs
+    memory: bytes
+    """The pool's memory before the decision (JSON): with `inputs` and the rules it decides again."""
+
+    @property
+    def acts(self) -> bool:
+        """True when a provider call must follow."""
+        return self.outcome in (Outcome.SCALE_UP, Outcome.SCALE_DOWN)

@@ -1,0 +1,61 @@
+"""Settings of the daemon, from `POOLWRIGHT_*` variables (nested with `__`) and an optional .env file."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class KafkaSettings(BaseModel):
+    bootstrap: str = "localhost:9092"
+    topics: list[str] = ["inference-telemetry"]
+    group: str = "poolwright"
+    decisions_topic: str | None = "poolwright-decisions"
+    dead_letter_topic: str | None = "poolwright-dead-letters"
+    security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    fetch_max_records: int = Field(default=2000, ge=1)
+    fetch_max_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
+    max_pending_samples: int = Field(default=200_000, ge=1000)
+    """Consuming pauses while this many decoded samples wait for the next tick: memory stays bounded."""
+    commit_timeout_s: float = 5.0
+    behind_after_s: float = 30.0
+    """Telemetry whose newest sample is older than this while lag remains counts as behind."""
+
+
+class TraceSettings(BaseModel):
+    otlp_endpoint: str | None = None
+    protocol: Literal["grpc", "http/protobuf"] = "grpc"
+    service_name: str = "poolwright"
+
+
+class ClockSettings(BaseModel):
+    speed: float = 1.0
+    origin_wall_s: float = 0.0
+    origin_event_s: float = 0.0
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="POOLWRIGHT_", env_nested_delimiter="__", env_file=".env", extra="ignore"
+    )
+
+    rules: Path = Path("rules")
+    data: Path = Path("var")
+    """Folder of the journal and the checkpoint."""
+    kafka: KafkaSettings = KafkaSettings()
+    traces: TraceSettings = TraceSettings()
+    clock: ClockSettings = ClockSettings()
+    http_host: str = "127.0.0.1"
+    http_port: int = 9464
+    simulated_url: str = "http://127.0.0.1:9465"
+    tick_interval_s: float = Field(default=1.0, gt=0)
+    checkpoint_interval_s: float = Field(default=5.0, gt=0)
+    action_deadline_s: float = Field(default=30.0, gt=0)
+    confirm_timeout_s: float = Field(default=900.0, gt=0)
