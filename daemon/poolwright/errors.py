@@ -10,6 +10,8 @@ PoolwrightError
 
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 
 class PoolwrightError(Exception):
     """Base of all of them; `str()` says what happened, where, and what to do."""
@@ -41,6 +43,7 @@ class Problem:
     message: str
     hint: str = ""
 
+    @override
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
         return f"{self.file}:{self.line}:{self.column}: {self.message}{hint}"

@@ -42,8 +42,8 @@ class Reason(StrEnum):
     BUDGET = "budget"
     STOCK = "stock"
     """The provider had no capacity lately."""
-    STARTING = "starting"
-    """Scaling down waits for replicas on their way."""
+    PROVIDER_FAILING = "provider_failing"
+    """The last action was refused or given up; the next waits for a back-off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Decision:
     rules_revision: str
     inputs: PoolInputs
     memory: bytes
-    """The pool's memory before the decision (JSON): with `inputs` and the rules it decides again."""
+    """The pool's memory before it (JSON): with `inputs` and the rules it decides again."""
 
     @property
     def acts(self) -> bool:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
-    """What the provider said: `desired` is the count that it was last told (ready + starting + …)."""
+    """What the provider said: `desired` is the count that it was last told."""
 
     pool: str
     at: float

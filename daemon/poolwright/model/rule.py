@@ -69,7 +69,7 @@ class PoolRule:
 
 @dataclass(frozen=True, slots=True)
 class SignalRule:
-    """`across` and `stat` are spelled as in rule files: sum, avg, min, max, p50…p99, last, rate …"""
+    """`across` and `stat` are spelled as in rule files: sum, avg, max, p50…p99, last, rate …"""
 
     name: str
     metric: str
@@ -140,7 +140,7 @@ class TargetTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A recurring span of time. `active` gets epoch seconds; compiled from cron with a time zone."""
+    """A recurring span of time. `active` gets epoch seconds; made from cron with a time zone."""
 
     cron: str
     tz: str

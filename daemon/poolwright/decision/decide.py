@@ -1,0 +1,219 @@
+"""One pool at one instant: signals and memory in, a verdict and new memory out.
+
+The order of the merge is the one that docs/architecture.md promises: the highest proposal wins,
+then the limits of `poolwright.decision.limits`, in their order; the bounds last.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from poolwright.decision.limits import Draft, apply_limits
+from poolwright.decision.memory import (
+    Command,
+    PoolMemory,
+    Recorded,
+    current_count,
+    decode_memory,
+    encode_memory,
+    fold_count,
+    fold_wish,
+)
+from poolwright.model.decision import (
+    Decision,
+    LimitEffect,
+    Outcome,
+    PoolInputs,
+    Proposal,
+    Reason,
+)
+from poolwright.model.rule import Mode, PoolRule, ServiceRule
+from poolwright.model.signal import SignalStatus
+from poolwright.triggers import TriggerMemory, View, evaluate
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would be decided, before it is known whether it is news."""
+
+    current: int
+    desired: int
+    outcome: Outcome
+    reason: Reason
+    proposals: tuple[Proposal, ...]
+    limits: tuple[LimitEffect, ...]
+
+
+def decide_pool(
+    service: ServiceRule, pool: PoolRule, inputs: PoolInputs, memory: PoolMemory
+) -> tuple[PoolMemory, Decision | None]:
+    """The decision, or None when this was a check: an evaluation that found nothing new."""
+    before = memory
+    verdict, memory = _judge(service, pool, inputs, memory)
+    if not _is_news(verdict, inputs, memory.recorded, service.heartbeat_s):
+        return memory, None
+    decision = _decision(verdict, pool, inputs, encode_memory(before))
+    recorded = Recorded(
+        inputs.at,
+        verdict.outcome,
+        verdict.reason,
+        verdict.current,
+        verdict.desired,
+        inputs.rules_revision,
+    )
+    memory = replace(memory, recorded=recorded)
+    if decision.acts:
+        command = Command(verdict.desired, inputs.at, decision.id, memory.last_change_at)
+        memory = fold_count(
+            replace(memory, command=command, last_change_at=inputs.at),
+            verdict.desired,
+            inputs.at,
+            _reach_s(service),
+        )
+    return memory, decision
+
+
+def decide_again(service: ServiceRule, decision: Decision) -> Decision | None:
+    """The same decision from its recorded inputs and memory; a difference is a defect."""
+    pool = next(pool for pool in service.pools if pool.name == decision.pool)
+    return decide_pool(service, pool, decision.inputs, decode_memory(decision.memory))[1]
+
+
+def _reach_s(service: ServiceRule) -> float:
+    limits = service.limits
+    return max(limits.up.per_s, limits.down.per_s)
+
+
+def _judge(
+    service: ServiceRule, pool: PoolRule, inputs: PoolInputs, memory: PoolMemory
+) -> tuple[Verdict, PoolMemory]:
+    report = inputs.report
+    if report is None:
+        count = memory.counts[-1][1] if memory.counts else 0
+        verdict = Verdict(count, count, Outcome.BLOCKED, Reason.UNKNOWN_POOL, (), ())
+        return verdict, memory
+    current = current_count(memory, report)
+    if memory.counts and memory.counts[-1][1] != current:
+        memory = replace(memory, last_change_at=inputs.at)
+    memory = fold_count(memory, current, inputs.at, _reach_s(service))
+    proposals, trigger_memory = _propose(service, pool, inputs, memory, current)
+    blind = tuple(sorted({name for proposal in proposals for name in proposal.blind}))
+    wishes = [p.replicas for p in proposals if p.replicas is not None]
+    merged = max(wishes, default=current)
+    wanted = min(max(merged, pool.min_replicas), pool.max_replicas)
+    memory = replace(
+        fold_wish(
+            memory,
+            max(wanted, current) if blind else wanted,
+            inputs.at,
+            up_s=service.limits.up.stabilise_s,
+            down_s=service.limits.down.stabilise_s,
+        ),
+        triggers=trigger_memory,
+    )
+    effects: tuple[LimitEffect, ...] = ()
+    if wanted != merged:
+        detail = f"{pool.min_replicas} to {pool.max_replicas} replicas"
+        effects = (LimitEffect(Reason.BOUNDS, merged, wanted, detail),)
+    draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool))
+    desired, limited = apply_limits(draft)
+    effects += limited
+    if desired != current:
+        outcome = _change_outcome(service, up=desired > current)
+        reason = Reason.BOUNDS if merged == current else Reason.PROPOSED
+    else:
+        outcome, reason = _hold_reason(
+            opinion=bool(wishes), blind=bool(blind), wanted=wanted, desired=desired, effects=effects
+        )
+    return Verdict(current, desired, outcome, reason, proposals, effects), memory
+
+
+def _advantage(pool: PoolRule) -> str:
+    if pool.advantage is None:
+        return ""
+    return "no measured or declared advantage over the default pools is known"
+
+
+def _propose(
+    service: ServiceRule, pool: PoolRule, inputs: PoolInputs, memory: PoolMemory, current: int
+) -> tuple[tuple[Proposal, ...], Mapping[str, TriggerMemory]]:
+    signals = {signal.name: signal for signal in inputs.signals}
+    values = {
+        signal.name: signal.value
+        for signal in inputs.signals
+        if signal.status is SignalStatus.FRESH and signal.value is not None
+    }
+    ready = inputs.report.ready if inputs.report is not None else 0
+    view = View(inputs.at, current, ready, signals, values)
+    proposals: list[Proposal] = []
+    memories: dict[str, TriggerMemory] = {}
+    for trigger in service.triggers_of(pool):
+        proposal, memories[trigger.name] = evaluate(
+            trigger, view, memory.triggers.get(trigger.name, TriggerMemory())
+        )
+        proposals.append(proposal)
+    return tuple(proposals), memories
+
+
+def _change_outcome(service: ServiceRule, *, up: bool) -> Outcome:
+    if service.mode is Mode.ADVISE:
+        return Outcome.ADVISE
+    return Outcome.SCALE_UP if up else Outcome.SCALE_DOWN
+
+
+def _hold_reason(
+    *, opinion: bool, blind: bool, wanted: int, desired: int, effects: tuple[LimitEffect, ...]
+) -> tuple[Outcome, Reason]:
+    if wanted != desired:
+        return Outcome.BLOCKED, effects[-1].limit
+    if blind and not opinion:
+        return Outcome.BLOCKED, Reason.TELEMETRY_UNHEALTHY
+    if effects:
+        return Outcome.HOLD, Reason.BOUNDS
+    return Outcome.HOLD, Reason.STEADY if opinion else Reason.NO_OPINION
+
+
+def _is_news(
+    verdict: Verdict, inputs: PoolInputs, recorded: Recorded | None, heartbeat_s: float
+) -> bool:
+    if verdict.outcome in (Outcome.SCALE_UP, Outcome.SCALE_DOWN) or recorded is None:
+        return True
+    seen = (verdict.outcome, verdict.reason, verdict.current, verdict.desired)
+    before = (recorded.outcome, recorded.reason, recorded.current, recorded.desired)
+    return (
+        seen != before
+        or recorded.revision != inputs.rules_revision
+        or inputs.at - recorded.at >= heartbeat_s
+    )
+
+
+def _decision(verdict: Verdict, pool: PoolRule, inputs: PoolInputs, memory: bytes) -> Decision:
+    digest = hashlib.sha256(msgspec.json.encode(inputs, order="sorted"))
+    digest.update(memory)
+    report = inputs.report
+    price = pool.price_usd_per_hour
+    evidence: dict[str, str | float | None] = {
+        "ready": None if report is None else float(report.ready),
+        "starting": None if report is None else float(report.starting),
+        "price_usd_per_hour": price,
+        "cost_usd_per_hour": None if price is None else price * verdict.desired,
+        "other_cost_usd_per_hour": inputs.other_cost_usd_per_hour,
+    }
+    return Decision(
+        id=digest.hexdigest()[:32],
+        at=inputs.at,
+        service=inputs.service,
+        pool=inputs.pool,
+        current=verdict.current,
+        desired=verdict.desired,
+        outcome=verdict.outcome,
+        reason=verdict.reason,
+        proposals=verdict.proposals,
+        limits=verdict.limits,
+        evidence=evidence,
+        rules_revision=inputs.rules_revision,
+        inputs=inputs,
+        memory=memory,
+    )

@@ -1,0 +1,160 @@
+"""What a pool remembers between ticks: cooldowns, step windows, stabilisation, holds, stock.
+
+All of it is in one frozen value that the journal and the checkpoint keep, so that a restart
+resets none of it and a decision can be decided again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from poolwright.model.pool import ActionReport, ActionStatus, PoolReport
+from poolwright.triggers import TriggerMemory
+
+SETTLE_S = 5.0
+"""A report this much newer than a command is believed over it when no action report says more."""
+STOCK_BACKOFF_S = 60.0
+STOCK_BACKOFF_MAX_S = 900.0
+FAILURE_BACKOFF_S = 5.0
+FAILURE_BACKOFF_MAX_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The last count that a decision set, until a later report is believed over it."""
+
+    count: int
+    at: float
+    decision_id: str
+    changed_before_at: float | None
+    """The pool's last change before this one: what a refusal goes back to."""
+    in_flight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The last decision that was recorded: what makes the next one a mere check."""
+
+    at: float
+    outcome: str
+    reason: str
+    current: int
+    desired: int
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class PoolMemory:
+    counts: tuple[tuple[float, int], ...] = ()
+    """(at, count) of every change of the told count, the newest last."""
+    highest: tuple[tuple[float, int], ...] = ()
+    """Merged proposals that may still be a maximum of the stabilisation window (falling)."""
+    lowest: tuple[tuple[float, int], ...] = ()
+    observed_since: float | None = None
+    """Since when proposals were observed without a break."""
+    triggers: Mapping[str, TriggerMemory] = field(default_factory=dict)
+    command: Command | None = None
+    last_change_at: float | None = None
+    stock_until: float | None = None
+    stock_failures: int = 0
+    failing_until: float | None = None
+    failures: int = 0
+    recorded: Recorded | None = None
+    startup_s: tuple[float, ...] = ()
+    """The last measured start-up times, at most 20."""
+
+
+_decode = msgspec.json.Decoder(PoolMemory)
+
+
+def encode_memory(memory: PoolMemory) -> bytes:
+    """Memory as JSON, the same bytes for the same memory."""
+    return msgspec.json.encode(memory, order="sorted")
+
+
+def decode_memory(data: bytes) -> PoolMemory:
+    """The inverse of `encode_memory`."""
+    return _decode.decode(data)
+
+
+def current_count(memory: PoolMemory, report: PoolReport) -> int:
+    """The count that the pool was last told, by whoever."""
+    command = memory.command
+    if command is not None and (command.in_flight or report.at < command.at + SETTLE_S):
+        return command.count
+    return report.desired
+
+
+def fold_action(memory: PoolMemory, action: ActionReport) -> PoolMemory:
+    """What an action's progress changes in the pool's memory."""
+    if action.startup_s is not None:
+        memory = replace(memory, startup_s=(*memory.startup_s, action.startup_s)[-20:])
+    command = memory.command
+    if command is None or command.decision_id != action.decision_id:
+        return memory
+    match action.status:
+        case ActionStatus.STARTED:
+            return replace(memory, command=replace(command, in_flight=True))
+        case ActionStatus.DONE:
+            return replace(
+                memory,
+                command=replace(command, in_flight=False, at=action.at),
+                stock_until=None,
+                stock_failures=0,
+                failing_until=None,
+                failures=0,
+            )
+        case ActionStatus.REFUSED if action.cause == "no_capacity":
+            wait_s = min(STOCK_BACKOFF_S * 2 ** min(memory.stock_failures, 8), STOCK_BACKOFF_MAX_S)
+            return replace(
+                _undo(memory, command),
+                stock_until=action.at + wait_s,
+                stock_failures=memory.stock_failures + 1,
+            )
+        case ActionStatus.GIVEN_UP if action.cause == "not_ready_in_time":
+            return replace(memory, command=None)
+        case ActionStatus.REFUSED | ActionStatus.GIVEN_UP:
+            wait_s = min(FAILURE_BACKOFF_S * 2 ** min(memory.failures, 8), FAILURE_BACKOFF_MAX_S)
+            return replace(
+                _undo(memory, command),
+                failing_until=action.at + wait_s,
+                failures=memory.failures + 1,
+            )
+        case ActionStatus.CONFIRMED:
+            return memory
+
+
+def _undo(memory: PoolMemory, command: Command) -> PoolMemory:
+    """A change that never happened starts no cooldown and fills no step window."""
+    counts = memory.counts
+    if len(counts) > 1 and counts[-1][1] == command.count:
+        counts = counts[:-1]
+    return replace(memory, command=None, counts=counts, last_change_at=command.changed_before_at)
+
+
+def fold_count(memory: PoolMemory, count: int, at: float, keep_s: float) -> PoolMemory:
+    """Notes a changed count and forgets those that no window can reach any more."""
+    counts = memory.counts
+    if not counts or counts[-1][1] != count:
+        counts = (*counts, (at, count))
+    first = 0
+    while first + 1 < len(counts) and counts[first + 1][0] <= at - keep_s:
+        first += 1
+    counts = counts[first:]
+    return memory if counts == memory.counts else replace(memory, counts=counts)
+
+
+def fold_wish(
+    memory: PoolMemory, wish: int, at: float, *, up_s: float, down_s: float
+) -> PoolMemory:
+    """Adds a merged proposal to the stabilisation windows (monotonic queues: few entries)."""
+    highest = [(t, n) for t, n in memory.highest if n > wish and t > at - down_s]
+    lowest = [(t, n) for t, n in memory.lowest if n < wish and t > at - up_s]
+    since = at if memory.observed_since is None else memory.observed_since
+    return replace(
+        memory,
+        highest=(*highest, (at, wish)),
+        lowest=(*lowest, (at, wish)),
+        observed_since=since,
+    )

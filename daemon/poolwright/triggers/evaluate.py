@@ -1,0 +1,136 @@
+"""One trigger at one instant: `(trigger, view, memory) -> (proposal, memory)`.
+
+A trigger without a usable signal has no opinion and says which signals it lacked; it never takes
+an absent number for zero. A trigger that does not fire has no opinion either, so that a quiet
+rule does not hold a pool up or down.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from poolwright.model.decision import Proposal
+from poolwright.model.rule import (
+    Change,
+    ScheduleTrigger,
+    TargetTrigger,
+    ThresholdTrigger,
+    Trigger,
+)
+from poolwright.model.signal import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMemory:
+    """What a trigger remembers between ticks (times in epoch seconds)."""
+
+    holding_since: float | None = None
+    kept_until: float | None = None
+    kept_replicas: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a trigger may see of its pool. `current` is the count that the pool was last told."""
+
+    at: float
+    current: int
+    ready: int
+    signals: Mapping[str, Signal]
+    values: Mapping[str, float]
+    """The usable signals only."""
+
+
+def evaluate(trigger: Trigger, view: View, memory: TriggerMemory) -> tuple[Proposal, TriggerMemory]:
+    """The trigger's proposal and what it remembers for the next tick."""
+    match trigger:
+        case ThresholdTrigger():
+            return _threshold(trigger, view, memory)
+        case TargetTrigger():
+            return _target(trigger, view), memory
+        case ScheduleTrigger():
+            return _schedule(trigger, view), memory
+        case _:
+            assert_never(trigger)
+
+
+def _blind(names: Iterable[str], view: View) -> tuple[str, ...]:
+    return tuple(name for name in sorted(names) if view.signals[name].blocks_scale_down)
+
+
+def _threshold(
+    trigger: ThresholdTrigger, view: View, memory: TriggerMemory
+) -> tuple[Proposal, TriggerMemory]:
+    blind = _blind(trigger.when.names, view)
+    evidence = {
+        name: view.values[name] for name in sorted(trigger.when.names) if name in view.values
+    }
+    removes = trigger.change is Change.REMOVE
+    holds = trigger.when.evaluate(view.values)
+    if removes and blind:
+        holds = None
+    since = memory.holding_since
+    if holds is True and since is None:
+        since = view.at
+    elif holds is False or (holds is None and removes):
+        since = None
+    replicas: int | None = None
+    kept_until, kept_replicas = memory.kept_until, memory.kept_replicas
+    detail = f"`{trigger.when.source}` is {_word(holds)}"
+    if holds is True and since is not None and view.at - since >= trigger.for_s:
+        replicas = _wish(trigger, view)
+        if trigger.keep_s:
+            if kept_replicas is not None and kept_until is not None and view.at < kept_until:
+                replicas = max(replicas, kept_replicas)
+            kept_until, kept_replicas = view.at + trigger.keep_s, replicas
+    elif kept_until is not None and kept_replicas is not None and view.at < kept_until:
+        replicas = kept_replicas
+        detail += f"; kept for {kept_until - view.at:.0f} s more"
+    elif holds is True:
+        detail += f", but not yet for {trigger.for_s:g} s"
+    proposal = Proposal(trigger.name, "threshold", replicas, evidence, blind, since, detail)
+    return proposal, TriggerMemory(since, kept_until, kept_replicas)
+
+
+def _word(holds: bool | None) -> str:
+    return "undecidable" if holds is None else str(holds).lower()
+
+
+def _wish(trigger: ThresholdTrigger, view: View) -> int:
+    match trigger.change:
+        case Change.ADD:
+            # Counted from the ready replicas: while earlier additions are still starting, the same
+            # condition asks for the same count, so that a slow start is no runaway.
+            return max(view.current, view.ready + trigger.amount.of(view.ready))
+        case Change.REMOVE:
+            return max(0, view.current - trigger.amount.of(view.current))
+        case Change.SET:
+            return trigger.amount.replicas
+        case _:
+            assert_never(trigger.change)
+
+
+def _target(trigger: TargetTrigger, view: View) -> Proposal:
+    blind = _blind((trigger.signal,), view)
+    value = view.values.get(trigger.signal)
+    if value is None:
+        return Proposal(trigger.name, "target", None, {}, blind, detail="no usable value")
+    ratio = value / trigger.per_replica
+    evidence = {trigger.signal: value, "per_replica": trigger.per_replica, "replicas": ratio}
+    wanted = math.ceil(ratio - 1e-9)
+    if wanted > view.current:
+        # Within the tolerance above the target, the current replicas will do.
+        replicas = view.current if ratio <= view.current * (1 + trigger.tolerance) else wanted
+    else:
+        # Fewer only if they would stand below the target by the tolerance: no flapping by one.
+        replicas = min(view.current, math.ceil(ratio / (1 - trigger.tolerance) - 1e-9))
+    detail = f"{trigger.signal} {value:g} at {trigger.per_replica:g} a replica is {ratio:.2f}"
+    return Proposal(trigger.name, "target", replicas, evidence, blind, detail=detail)
+
+
+def _schedule(trigger: ScheduleTrigger, view: View) -> Proposal:
+    active = trigger.schedule.active(view.at)
+    replicas = trigger.min_replicas if active else None
+    detail = f"{trigger.schedule.cron} ({trigger.schedule.tz}) {'is' if active else 'not'} active"
+    return Proposal(trigger.name, "schedule", replicas, {}, detail=detail)
