@@ -1,1 +1,47 @@
-"""The command line."""
+"""The command line. Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences),
+2 wrong use or settings, 3 something outside failed (Kafka, journal, provider), 130 interrupted.
+
+Commands import what they need when they run, so that `poolwright --help` answers at once.
+"""
+
+import sys
+
+from poolwright.errors import (
+    JournalError,
+    PoolwrightError,
+    RuleFileError,
+    SettingsError,
+)
+
+EXIT_NO = 1
+EXIT_USAGE = 2
+EXIT_OUTSIDE = 3
+EXIT_INTERRUPTED = 130
+
+
+def exit_code(error: PoolwrightError) -> int:
+    """The documented exit code of an error."""
+    match error:
+        case RuleFileError():
+            return EXIT_NO
+        case SettingsError():
+            return EXIT_USAGE
+        case _:
+            return EXIT_OUTSIDE
+
+
+def main() -> None:
+    """Entry point: an expected error is told in words, without a traceback."""
+    from poolwright.cli.commands import app  # noqa: PLC0415  keeps the import of errors light
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except PoolwrightError as error:
+        prefix = "" if isinstance(error, (RuleFileError, JournalError)) else "poolwright: "
+        sys.stderr.write(f"{prefix}{error}\n")
+        sys.exit(exit_code(error))
+
+
+__all__ = ["EXIT_INTERRUPTED", "EXIT_NO", "EXIT_OUTSIDE", "EXIT_USAGE", "main"]

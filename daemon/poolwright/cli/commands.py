@@ -1,0 +1,162 @@
+"""What each command does: parse, call, print."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from poolwright.cli import EXIT_NO, EXIT_OUTSIDE, EXIT_USAGE
+from poolwright.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Autoscaler of LLM fleets.")
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+@app.command()
+def run() -> None:
+    """Runs the daemon (settings: POOLWRIGHT_* variables)."""
+    from poolwright.runtime.daemon import Daemon  # noqa: PLC0415
+    from poolwright.runtime.timekeeping import make_clock  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    settings = Settings()
+
+    async def serve() -> None:
+        await Daemon(settings, make_clock(settings.clock)).run()
+
+    asyncio.run(serve())
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float, typer.Option(help="Real seconds to play at most.")] = 75.0,
+    speed: Annotated[float, typer.Option(help="Event seconds a real second.")] = 60.0,
+) -> None:
+    """A bursty hour in a minute: embedded broker, simulated pools, live decisions."""
+    from poolwright.runtime.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(out, seconds=seconds, speed=speed))
+
+
+@app.command()
+def check(path: Annotated[Path, typer.Argument(help="A rule file or a directory.")]) -> None:
+    """Checks rule files: every problem with file, line, column and what to do."""
+    from poolwright import rulefiles  # noqa: PLC0415
+
+    rules = rulefiles.load(path)
+    names = ", ".join(service.service for service in rules.services)
+    out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
+
+
+@app.command()
+def test(
+    path: Annotated[Path, typer.Argument(help="A rule test file or a directory.")],
+    as_json: AsJson = False,
+) -> None:
+    """Runs unit tests of rules, without a daemon."""
+    from poolwright.runtime.rule_tests import run_rule_tests  # noqa: PLC0415
+
+    results = run_rule_tests(path)
+    if as_json:
+        _print_json([{"name": r.name, "failures": r.failures} for r in results])
+    else:
+        for result in results:
+            out.print(f"{'FAIL' if result.failures else 'ok  '} {result.name}", highlight=False)
+            for failure in result.failures:
+                out.print(f"     {failure}", highlight=False)
+    if not results:
+        err.print(f"no rule tests found in {path}")
+        raise typer.Exit(EXIT_USAGE)
+    if any(result.failures for result in results):
+        raise typer.Exit(EXIT_NO)
+
+
+@app.command()
+def replay(
+    trace: Annotated[Path, typer.Argument(help="A trace, or a journal (.db) to decide again.")],
+    rules: Annotated[Path | None, typer.Option(help="Rule file or directory.")] = None,
+    service: Annotated[str | None, typer.Option(help="Which service; default: the only one.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulated plant.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Plays a trace through the rules on the simulated plant, or decides a journal again."""
+    from poolwright.runtime import replaying  # noqa: PLC0415
+
+    if trace.suffix == ".db":
+        raise typer.Exit(replaying.decide_journal_again(trace, out, as_json=as_json))
+    if rules is None:
+        err.print("--rules is needed to replay a trace")
+        raise typer.Exit(EXIT_USAGE)
+    replaying.replay_trace(trace, rules, service, seed, out, err, as_json=as_json)
+
+
+@app.command()
+def explain(
+    decision: Annotated[str, typer.Argument(help="An id, the start of one, a pool, or `last`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Why a decision was made: the tree of its trace, in words."""
+    from poolwright.runtime.explaining import explain_decision  # noqa: PLC0415
+
+    if not explain_decision(Settings().data / "journal.db", decision, out, as_json=as_json):
+        err.print(f"no decision {decision!r} in the journal; try `poolwright explain last`")
+        raise typer.Exit(EXIT_NO)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """What the running daemon sees and does."""
+    import httpx2  # noqa: PLC0415
+
+    settings = Settings()
+    url = f"http://{settings.http_host}:{settings.http_port}/status"
+    try:
+        answer = httpx2.get(url, timeout=5.0)
+        answer.raise_for_status()
+    except httpx2.HTTPError as error:
+        err.print(f"no daemon answers at {url} ({error}); is `poolwright run` up?")
+        raise typer.Exit(EXIT_OUTSIDE) from None
+    body = answer.json()
+    if as_json:
+        _print_json(body)
+        return
+    table = Table("pool", "mode", "ready", "starting", "told", "bounds", "last", "why")
+    for pool in body["pools"]:
+        table.add_row(
+            pool["pool"],
+            pool["mode"],
+            *(_text(pool[key]) for key in ("ready", "starting", "desired")),
+            f"{pool['min']} to {pool['max']}",
+            _text(pool["outcome"]),
+            _text(pool["reason"]),
+        )
+    out.print(table)
+    out.print(f"rules {body['rules_revision']}")
+    if body["reload_error"]:
+        err.print(f"the newest rule files are refused:\n{body['reload_error']}", highlight=False)
+
+
+def _text(value: object) -> str:
+    return "unknown" if value is None else str(value)
+
+
+@app.command()
+def schema() -> None:
+    """Prints the JSON Schema of rule files, for editors."""
+    from poolwright import rulefiles  # noqa: PLC0415
+
+    _print_json(rulefiles.schema())
