@@ -1,0 +1,99 @@
+"""What a provider is, and what each of its errors means: the one page that executor and adapters share.
+
+An adapter holds the API and nothing else. Retries, deadlines, circuits and confirmation belong to
+`poolwright.actuation.executor`, so that every adapter gets the same ones and a new adapter is small.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from poolwright.errors import ProviderError
+from poolwright.model.pool import PoolReport
+from poolwright.model.rule import PoolRule
+from poolwright.settings import Settings
+
+
+class Provider(Protocol):
+    """One pool's target. The two calls raise nothing but the errors of this module."""
+
+    async def read(self) -> PoolReport:
+        """What the target has now, and which count it was last told."""
+
+    async def set_replicas(self, count: int, *, key: str) -> None:
+        """Ask for an absolute count; a repeat with the same `key` (the decision's id) has no effect."""
+
+    async def close(self) -> None:
+        """Release connections; nothing is called afterwards."""
+
+
+Factory = Callable[[PoolRule, Settings], Provider]
+"""Makes the provider of one pool. Wrong targets raise SettingsError that says which key to mend."""
+
+
+class CallError(ProviderError):
+    """A provider call failed. `kind` is what attempts, metrics and traces carry.
+
+    `retried`: the executor tries again within the action's deadline.
+    `ambiguous`: the target may have obeyed although the call failed; the executor reads back first.
+    `trips`: it counts towards opening the target's circuit.
+    """
+
+    kind: ClassVar[str]
+    retried: ClassVar[bool] = False
+    ambiguous: ClassVar[bool] = False
+    trips: ClassVar[bool] = False
+
+
+class NoCapacity(CallError):
+    """Out of stock or quota. Not retried: the action is refused, and the core waits before it asks again.
+
+    `granted` is the count that the target has got instead, where it says so.
+    """
+
+    kind = "no_capacity"
+
+    def __init__(self, message: str, *, granted: int | None = None) -> None:
+        super().__init__(message)
+        self.granted = granted
+
+
+class Gone(CallError):
+    """The target does not exist. Not retried: the action is refused; a person mends the rule file."""
+
+    kind = "gone"
+
+
+class Conflict(CallError):
+    """Somebody else wrote in between. Retried, but only after a recheck.
+
+    If the count has changed, the action is refused as `changed_outside`.
+    """
+
+    kind = "conflict"
+    retried = True
+
+
+class Throttled(CallError):
+    """The API asks for patience. Retried, not before `retry_after_s` where it says so."""
+
+    kind = "throttled"
+    retried = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unauthorised(CallError):
+    """Credentials or permissions are wrong. Not retried: refused; a person mends them."""
+
+    kind = "unauthorised"
+
+
+class Unreachable(CallError):
+    """No answer, a broken one, or a server error. Retried after reading back; trips the circuit."""
+
+    kind = "unreachable"
+    retried = True
+    ambiguous = True
+    trips = True
