@@ -1,0 +1,361 @@
+"""The live daemon: Kafka in, the pure core, providers and records out.
+
+One asyncio loop. A tick takes what was consumed since the last one, steps the core, makes the
+decisions durable in the journal, and only then hands them to the executor (promise 3). Offsets
+are committed after the checkpoint that holds what they caused (promise 7).
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+
+from poolwright import rulefiles
+from poolwright.actuation.executor import Executor
+from poolwright.actuation.provider import Provider
+from poolwright.actuation.registry import make_providers
+from poolwright.clock import Clock
+from poolwright.decision import CoreState, dump_state, load_state, new_state, step
+from poolwright.errors import RuleFileError
+from poolwright.model.decision import Decision
+from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
+from poolwright.model.rule import Mode, RuleSet
+from poolwright.model.tick import Health, Tick
+from poolwright.record.decision_topic import DecisionTopic
+from poolwright.record.http import HealthReport, health_app
+from poolwright.record.journal import Journal
+from poolwright.record.metrics import DaemonMetrics
+from poolwright.record.traces import Tracing
+from poolwright.runtime import notify
+from poolwright.runtime.web import WebServer
+from poolwright.settings import Settings
+from poolwright.telemetry.source import Fetched, KafkaSource, TopicPartition
+
+log = logging.getLogger("poolwright")
+
+SHUTDOWN_S = 10.0
+"""One deadline for everything that a shutdown does, in real seconds."""
+REPORT_EVERY_S = 5.0
+
+
+class Daemon:
+    """Owns every part and its life; `run` returns after a clean stop."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.rules: RuleSet = rulefiles.load(settings.rules)
+        self.reload_error: str | None = None
+        self.journal = Journal(settings.data / "journal.db")
+        self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self.metrics = DaemonMetrics(CollectorRegistry())
+        self.tracing = Tracing(settings.traces, self.journal)
+        self.state, self._offsets = self._load_checkpoint()
+        self.source = self._make_source()
+        self.topic = (
+            DecisionTopic(settings.kafka) if settings.kafka.decisions_topic is not None else None
+        )
+        self.executor: Executor = self._make_executor()
+        self._reports: list[PoolReport] = []
+        self._actions: list[ActionReport] = []
+        self._decisions: dict[str, Decision] = {}
+        self._stopping = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._last_tick_at: float | None = None
+        self._taken: dict[TopicPartition, int] = dict(self._offsets)
+
+    # --- parts -----------------------------------------------------------------------------
+
+    def _services(self) -> frozenset[str]:
+        return frozenset(service.service for service in self.rules.services)
+
+    def _make_source(self) -> KafkaSource:
+        source = KafkaSource(
+            self.settings.kafka, self.clock, self.state.names, self._services()
+        )
+        source.resume_from(self._offsets)
+        return source
+
+    def _make_executor(self) -> Executor:
+        providers: Mapping[str, Provider] = make_providers(
+            [pool for service in self.rules.services for pool in service.pools], self.settings
+        )
+        return Executor(
+            providers,
+            self.clock,
+            self.settings,
+            on_report=self._on_action,
+            may_act=self._may_act,
+        )
+
+    def _load_checkpoint(self) -> tuple[CoreState, dict[TopicPartition, int]]:
+        saved = self.journal.load_checkpoint()
+        if saved is None:
+            return new_state(), {}
+        try:
+            state = load_state(saved.state)
+        except msgspec.MsgspecError as error:
+            log.warning("the checkpoint cannot be read (%s); starting without it", error)
+            return new_state(), {}
+        offsets = {
+            TopicPartition(*_split(key)): offset for key, offset in saved.offsets.items()
+        }
+        return state, offsets
+
+    # --- life ------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Runs until SIGTERM or SIGINT, then stops cleanly within one deadline."""
+        self._catch_signals()
+        await self._end_open_actions()
+        web = WebServer(
+            health_app(self.metrics, self._health_report, self.status),
+            self.settings.http_host,
+            self.settings.http_port,
+        )
+        await web.start()
+        notify.status("joining Kafka")
+        await self.source.start()
+        if self.topic is not None:
+            await self.topic.start()
+        loops = [
+            asyncio.create_task(self._tick_loop(), name="ticks"),
+            asyncio.create_task(self._report_loop(), name="reports"),
+            asyncio.create_task(self._checkpoint_loop(), name="checkpoints"),
+            asyncio.create_task(self._watch_loop(), name="rules"),
+            asyncio.create_task(self._reload_loop(), name="reload"),
+            asyncio.create_task(self._watchdog_loop(), name="watchdog"),
+        ]
+        notify.ready()
+        log.info("ready: %d services, revision %s", len(self.rules.services), self.rules.revision)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait({*loops, stopping}, return_when="FIRST_COMPLETED")
+            for task in done - {stopping}:
+                task.result()
+        finally:
+            notify.stopping()
+            for task in (*loops, stopping):
+                task.cancel()
+            await asyncio.gather(*loops, stopping, return_exceptions=True)
+            await self._shut_down(web)
+
+    async def _shut_down(self, web: WebServer) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SHUTDOWN_S):
+                await self.executor.stop(SHUTDOWN_S / 2)
+                await self._checkpoint()
+                await self.source.stop()
+                if self.topic is not None:
+                    await self.topic.stop()
+                await asyncio.to_thread(self.tracing.flush, SHUTDOWN_S / 4)
+                await web.stop()
+        self._journal_thread.shutdown(wait=True)
+        self.journal.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    async def _in_journal(self, function: Any, *args: Any) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._journal_thread, lambda: function(*args))
+
+    async def _end_open_actions(self) -> None:
+        """Actions that a crash cut off end as given up; the next report says what became of them."""
+        now = self.clock.now()
+        for action in await self._in_journal(self.journal.open_actions):
+            report = ActionReport(
+                action.pool,
+                action.decision_id,
+                now,
+                ActionStatus.GIVEN_UP,
+                action.desired,
+                "daemon_restarted",
+            )
+            await self._in_journal(self.journal.record_action, report, ())
+            self._actions.append(report)
+
+    # --- the loops -------------------------------------------------------------------------
+
+    async def _tick_loop(self) -> None:
+        while True:
+            await self.tick()
+            await asyncio.sleep(self.clock.real_seconds(self.settings.tick_interval_s))
+
+    async def tick(self) -> Sequence[Decision]:
+        """One tick: take, step, make durable, act."""
+        fetched: Fetched | None = await self.source.take()
+        now = self.clock.now()
+        reports, self._reports = self._reports, []
+        actions, self._actions = self._actions, []
+        tick = Tick(
+            at=now,
+            rules=self.rules,
+            samples=() if fetched is None else (fetched.batch,),
+            pools=tuple(reports),
+            actions=tuple(actions),
+            health=Health(self.source.behind(), self.reload_error is not None),
+            owned=frozenset(s for s in self._services() if self.source.owns(s)),
+        )
+        with self.metrics.decide_seconds.time():
+            self.state, decisions = step(self.state, tick)
+        if fetched is not None:
+            self._taken.update(fetched.offsets)
+            self.metrics.ingested(len(fetched.batch), fetched.dead)
+        if decisions:
+            await self._in_journal(self.journal.record_tick, now, decisions, self.rules)
+        for decision in decisions:
+            self._record(decision)
+            if decision.acts:
+                self._decisions[decision.pool] = decision
+                self.executor.submit(decision)
+        self._last_tick_at = now
+        self.metrics.ticked(self.state, self.source, now)
+        return decisions
+
+    def _record(self, decision: Decision) -> None:
+        self.tracing.trace_decision(decision)
+        self.metrics.decided(decision)
+        if self.topic is not None:
+            self.topic.publish(decision)
+        if decision.acts:
+            log.info(
+                "%s %s: %d to %d, because %s (explain %s)",
+                decision.outcome,
+                decision.pool,
+                decision.current,
+                decision.desired,
+                decision.reason,
+                decision.id,
+            )
+
+    async def _report_loop(self) -> None:
+        while True:
+            self._reports.extend(await self.executor.poll_reports())
+            await asyncio.sleep(self.clock.real_seconds(REPORT_EVERY_S))
+
+    async def _checkpoint_loop(self) -> None:
+        while True:
+            await asyncio.sleep(self.clock.real_seconds(self.settings.checkpoint_interval_s))
+            await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        offsets = dict(self._taken)
+        state = dump_state(self.state)
+        keyed = {f"{p.topic}/{p.partition}": offset for p, offset in offsets.items()}
+        await self._in_journal(self.journal.save_checkpoint, self.clock.now(), keyed, state)
+        if offsets:
+            await self.source.commit(offsets)
+
+    async def _watch_loop(self) -> None:
+        async for result in rulefiles.watch(self.settings.rules):
+            await self._use(result.rules, None if result.error is None else str(result.error))
+
+    async def _reload_loop(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            notify.reloading()
+            try:
+                await self._use(await asyncio.to_thread(rulefiles.load, self.settings.rules), None)
+            except RuleFileError as error:
+                await self._use(None, str(error))
+            notify.ready()
+
+    async def _use(self, rules: RuleSet | None, error: str | None) -> None:
+        """All or nothing: a refused edit leaves the last good set in force, and is seen."""
+        if rules is None:
+            self.reload_error = error
+            self.metrics.reload(failed=True, revision=self.rules.revision)
+            notify.status(f"rules refused, still {self.rules.revision}")
+            log.error("the rule files are refused; still on %s:\n%s", self.rules.revision, error)
+            return
+        self.reload_error = None
+        self.rules = rules
+        self.source.use_services(self._services())
+        self.executor.use_providers(
+            make_providers([p for s in rules.services for p in s.pools], self.settings)
+        )
+        self.metrics.reload(failed=False, revision=rules.revision)
+        notify.status(f"rules {rules.revision} in force")
+        log.info("rules %s in force", rules.revision)
+
+    async def _watchdog_loop(self) -> None:
+        interval_s = notify.watchdog_interval_s()
+        while interval_s is not None:
+            notify.watchdog()
+            await asyncio.sleep(interval_s)
+        await asyncio.Event().wait()
+
+    # --- what others ask -------------------------------------------------------------------
+
+    async def _on_action(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
+        await self._in_journal(self.journal.record_action, report, attempts)
+        self._actions.append(report)
+        self.metrics.acted(report)
+        decision = self._decisions.get(report.pool)
+        if decision is not None and decision.id == report.decision_id:
+            self.tracing.trace_action(decision, report, attempts)
+
+    def _may_act(self, decision: Decision) -> str | None:
+        """Why the decision must not be carried out any more, or None."""
+        if not self.source.owns(decision.service):
+            return "not_owned"
+        for service in self.rules.services:
+            if service.service == decision.service:
+                return None if service.mode is Mode.ACT else f"mode_{service.mode}"
+        return "rules_gone"
+
+    def _health_report(self) -> HealthReport:
+        last = self._last_tick_at
+        alive = last is None or self.clock.now() - last < 30 * self.settings.tick_interval_s
+        return HealthReport(alive=alive, ready=last is not None and self.source.joined)
+
+    def status(self) -> dict[str, Any]:
+        """What `poolwright status` shows."""
+        pools = []
+        for service in self.rules.services:
+            for pool in service.pools:
+                report = self.state.reports.get(pool.name)
+                memory = self.state.memories.get(pool.name)
+                recorded = None if memory is None else memory.recorded
+                pools.append(
+                    {
+                        "service": service.service,
+                        "pool": pool.name,
+                        "role": pool.role.value,
+                        "mode": service.mode.value,
+                        "ready": None if report is None else report.ready,
+                        "starting": None if report is None else report.starting,
+                        "desired": None if report is None else report.desired,
+                        "min": pool.min_replicas,
+                        "max": pool.max_replicas,
+                        "outcome": None if recorded is None else recorded.outcome,
+                        "reason": None if recorded is None else recorded.reason,
+                        "owned": self.source.owns(service.service),
+                    }
+                )
+        return {
+            "at": self.clock.now(),
+            "rules_revision": self.rules.revision,
+            "reload_error": self.reload_error,
+            "ingest_behind": self.source.behind(),
+            "pools": pools,
+        }
+
+
+def _split(key: str) -> tuple[str, int]:
+    topic, _, partition = key.rpartition("/")
+    return topic, int(partition)

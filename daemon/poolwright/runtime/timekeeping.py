@@ -1,0 +1,15 @@
+"""The clock that the settings ask for."""
+
+from poolwright.clock import Clock, ScaledClock, SystemClock
+from poolwright.settings import ClockSettings
+
+
+def make_clock(settings: ClockSettings) -> Clock:
+    """The system's clock, unless a speed is set (demo, tests)."""
+    if settings.speed == 1.0:
+        return SystemClock()
+    return ScaledClock(
+        speed=settings.speed,
+        origin_wall=settings.origin_wall_s,
+        origin_event=settings.origin_event_s,
+    )
