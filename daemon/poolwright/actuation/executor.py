@@ -1,0 +1,352 @@
+"""Carries decisions out: one action at a time per pool, each with a certain end.
+
+An action is STARTED, then DONE, REFUSED or GIVEN_UP; a DONE one is then CONFIRMED or GIVEN_UP.
+Absolute counts, a recheck just before each call and a read-back after each lost reply are what
+keep a retry, a second daemon or a person with kubectl from being overrun (promises 4 and 6).
+Each pool has its own task, deadline and circuit, so that a stuck target delays no other.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import tenacity
+
+from poolwright.actuation.calls import bounded, call_timeout_real_s
+from poolwright.actuation.circuit import Circuit
+from poolwright.actuation.provider import CallError, Provider, Throttled
+from poolwright.clock import Clock
+from poolwright.model.decision import Decision
+from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
+from poolwright.settings import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OnReport = Callable[[ActionReport, Sequence[Attempt]], Awaitable[None]]
+MayAct = Callable[[Decision], str | None]
+
+CONFIRM_POLL_S: Final = 2.0
+POLL_REAL_FLOOR_S: Final = 0.02
+"""A sped-up clock must not turn polling into a busy loop."""
+
+
+class _EndedError(Exception):
+    """The order is not sent (again): `cause` says why."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class _Lane:
+    """One pool's way to its provider."""
+
+    provider: Provider
+    circuit: Circuit = field(default_factory=Circuit)
+    waiting: list[Decision] = field(default_factory=list)
+    interrupt: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while a newer decision waits or the daemon stops."""
+    task: asyncio.Task[None] | None = None
+    open: "_Action | None" = None
+
+
+@dataclass(slots=True)
+class _Action:
+    decision: Decision
+    expected: frozenset[int]
+    """Counts that the recheck accepts: the decision's own, and those of decisions it superseded."""
+    provider: Provider
+    attempts: list[Attempt] = field(default_factory=list)
+    ordered_at: float | None = None
+
+
+class Executor:
+    """Submit decisions; hear how they end through `on_report`."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        clock: Clock,
+        settings: Settings,
+        on_report: OnReport,
+        may_act: MayAct,
+    ) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._on_report = on_report
+        self._may_act = may_act
+        self._lanes = {pool: _Lane(provider) for pool, provider in providers.items()}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.failed_reads: Counter[tuple[str, str]] = Counter()
+        """Reports that could not be had, by pool and error kind."""
+
+    # --- what the daemon calls -------------------------------------------------------------
+
+    def submit(self, decision: Decision) -> None:
+        """Carry the decision out; it supersedes an earlier one of its pool that was not sent yet."""
+        lane = self._lanes.get(decision.pool)
+        if lane is None or self._stopping:
+            cause = "stopping" if self._stopping else "rules_gone"
+            self._spawn(self._report(decision, ActionStatus.REFUSED, (), cause))
+            return
+        lane.waiting.append(decision)
+        lane.interrupt.set()
+        if lane.task is None or lane.task.done():
+            lane.task = asyncio.create_task(self._work(lane), name=f"actions of {decision.pool}")
+
+    async def poll_reports(self) -> list[PoolReport]:
+        """What every provider says now; pools that cannot be read are left out and counted."""
+        limit = call_timeout_real_s(self._clock)
+
+        async def read(pool: str, provider: Provider) -> PoolReport | None:
+            try:
+                return await bounded(provider.read(), limit)
+            except CallError as error:
+                self.failed_reads[pool, error.kind] += 1
+                log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
+                return None
+
+        reports = await asyncio.gather(
+            *(read(pool, lane.provider) for pool, lane in self._lanes.items())
+        )
+        return [report for report in reports if report is not None]
+
+    def use_providers(self, providers: Mapping[str, Provider]) -> None:
+        """New rules: running actions end with their old provider, which is then closed."""
+        for pool in set(self._lanes) | set(providers):
+            old = self._lanes.get(pool)
+            new = providers.get(pool)
+            if old is not None and old.provider is not new:
+                self._spawn(self._close(old.provider, after=old.task))
+            if new is None:
+                del self._lanes[pool]
+            elif old is None:
+                self._lanes[pool] = _Lane(new)
+            else:
+                old.provider = new
+
+    async def stop(self, deadline: float) -> None:
+        """End every action within `deadline` real seconds and close the providers."""
+        self._stopping = True
+        for lane in self._lanes.values():
+            lane.interrupt.set()
+        tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=deadline)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for lane in self._lanes.values():
+            if lane.open is not None:
+                action, lane.open = lane.open, None
+                await self._end(action, ActionStatus.GIVEN_UP, "stopping")
+        await asyncio.gather(*(self._close(lane.provider) for lane in self._lanes.values()))
+        await asyncio.gather(*self._closing)
+
+    # --- one pool --------------------------------------------------------------------------
+
+    async def _work(self, lane: _Lane) -> None:
+        carried: frozenset[int] = frozenset()
+        while lane.waiting:
+            batch, lane.waiting = lane.waiting, []
+            if not self._stopping:
+                lane.interrupt.clear()
+            expected = carried | {decision.current for decision in batch}
+            for older in batch[:-1]:
+                await self._report(older, ActionStatus.REFUSED, (), "superseded")
+            action = _Action(batch[-1], expected, lane.provider)
+            lane.open = action
+            await self._carry_out(lane, action)
+            lane.open = None
+            # A decision made on top of one that was never sent meets the count from before it.
+            carried = frozenset() if action.ordered_at is not None else expected
+
+    async def _carry_out(self, lane: _Lane, action: _Action) -> None:
+        await self._end(action, ActionStatus.STARTED)
+        limit = call_timeout_real_s(self._clock)
+        deadline_real_s = max(self._clock.real_seconds(self._settings.action_deadline_s), limit)
+        try:
+            async with asyncio.timeout(deadline_real_s):
+                await self._order(lane, action, deadline_real_s)
+        except _EndedError as ended:
+            await self._end(action, ActionStatus.REFUSED, ended.cause)
+        except CallError as error:
+            status = ActionStatus.GIVEN_UP if error.retried else ActionStatus.REFUSED
+            await self._end(action, status, error.kind)
+        except TimeoutError:
+            await self._end(action, ActionStatus.GIVEN_UP, "deadline")
+        else:
+            await self._end(action, ActionStatus.DONE)
+            await self._confirm(lane, action)
+
+    async def _order(self, lane: _Lane, action: _Action, deadline_real_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + deadline_real_s
+        jitter = tenacity.wait_random_exponential(multiplier=0.5, max=8)
+
+        def wait(state: tenacity.RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after_s if isinstance(error, Throttled) else None
+            return self._clock.real_seconds(max(asked or 0.0, jitter(state)))
+
+        def give_up(state: tenacity.RetryCallState) -> bool:
+            return (
+                lane.circuit.is_open(self._clock.monotonic())
+                or loop.time() + state.upcoming_sleep >= deadline
+            )
+
+        async def sleep(seconds: float) -> None:
+            await self._pause(lane, max(seconds, POLL_REAL_FLOOR_S))
+
+        def again(error: BaseException) -> bool:
+            return isinstance(error, CallError) and error.retried
+
+        retrying = tenacity.AsyncRetrying(
+            wait=wait,
+            stop=give_up,
+            sleep=sleep,
+            retry=tenacity.retry_if_exception(again),
+            reraise=True,
+        )
+        await retrying(self._attempt, lane, action)
+
+    async def _attempt(self, lane: _Lane, action: _Action) -> None:
+        """Recheck, and call if it is still called for."""
+        decision = action.decision
+        if lane.circuit.is_open(self._clock.monotonic()):
+            raise _EndedError("circuit_open")
+        if await self._recheck(lane, action):
+            return
+        # Between the read and the call nothing is awaited: these answers hold for the call.
+        if lane.waiting and action.ordered_at is None:
+            raise _EndedError("superseded")
+        if self._stopping:
+            raise _EndedError("stopping")
+        if (why := self._may_act(decision)) is not None:
+            raise _EndedError(why)
+        action.ordered_at = action.ordered_at or self._clock.now()
+        await self._called(
+            lane,
+            action,
+            action.provider.set_replicas(decision.desired, key=decision.id),
+            "set_replicas",
+        )
+
+    async def _recheck(self, lane: _Lane, action: _Action) -> bool:
+        """True when the target has the count already, by a lost reply or by somebody else."""
+        decision = action.decision
+        report = await self._called(lane, action, action.provider.read(), "read")
+        if report.desired == decision.desired:
+            return True
+        if report.desired not in action.expected:
+            raise _EndedError("changed_outside")
+        return False
+
+    async def _called(self, lane: _Lane, action: _Action, call: Awaitable[T], operation: str) -> T:
+        """One call as an attempt of the action; the circuit learns from it."""
+        started_at = self._clock.now()
+        error: CallError | None = None
+        try:
+            return await bounded(call, call_timeout_real_s(self._clock))
+        except CallError as failure:
+            error = failure
+            raise
+        finally:
+            if error is not None and error.trips:
+                lane.circuit.failed(self._clock.monotonic())
+            elif error is None or not error.ambiguous:
+                lane.circuit.answered()
+            action.attempts.append(
+                Attempt(
+                    started_at,
+                    self._clock.now(),
+                    "" if error is None else error.kind,
+                    operation if error is None else f"{operation}: {error}",
+                )
+            )
+
+    async def _pause(self, lane: _Lane, real_s: float) -> None:
+        """Wait, unless something newer makes waiting pointless."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(real_s):
+                await lane.interrupt.wait()
+
+    # --- confirmation ----------------------------------------------------------------------
+
+    async def _confirm(self, lane: _Lane, action: _Action) -> None:
+        loop = asyncio.get_running_loop()
+        limit = call_timeout_real_s(self._clock)
+        poll = max(self._clock.real_seconds(CONFIRM_POLL_S), POLL_REAL_FLOOR_S)
+        deadline = loop.time() + self._clock.real_seconds(self._settings.confirm_timeout_s)
+        while True:
+            # Failures to read are waited out: the order has been accepted.
+            with contextlib.suppress(CallError):
+                report = await bounded(action.provider.read(), limit)
+                if _settled(report, action.decision):
+                    await self._end(action, ActionStatus.CONFIRMED)
+                    return
+            if lane.interrupt.is_set():
+                cause = "stopping" if self._stopping else "superseded"
+                await self._end(action, ActionStatus.GIVEN_UP, cause)
+                return
+            if loop.time() >= deadline:
+                await self._end(action, ActionStatus.GIVEN_UP, "not_ready_in_time")
+                return
+            await self._pause(lane, poll)
+
+    # --- telling ---------------------------------------------------------------------------
+
+    async def _end(self, action: _Action, status: ActionStatus, cause: str = "") -> None:
+        startup_s = None
+        grew = action.decision.desired > action.decision.current
+        if status is ActionStatus.CONFIRMED and grew and action.ordered_at is not None:
+            startup_s = self._clock.now() - action.ordered_at
+        await self._report(action.decision, status, tuple(action.attempts), cause, startup_s)
+
+    async def _report(
+        self,
+        decision: Decision,
+        status: ActionStatus,
+        attempts: Sequence[Attempt],
+        cause: str = "",
+        startup_s: float | None = None,
+    ) -> None:
+        report = ActionReport(
+            decision.pool,
+            decision.id,
+            self._clock.now(),
+            status,
+            decision.desired,
+            cause,
+            startup_s,
+        )
+        try:
+            await self._on_report(report, attempts)
+        except Exception:
+            # The action goes on to its end: half an order would be worse than a gap in the record.
+            log.exception("the action of %s became %s, not recorded", decision.id, status)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, provider: Provider, after: asyncio.Task[None] | None = None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
+        with contextlib.suppress(CallError):
+            await bounded(provider.close(), call_timeout_real_s(self._clock))
+
+
+def _settled(report: PoolReport, decision: Decision) -> bool:
+    if decision.desired > decision.current:
+        return report.ready >= decision.desired
+    return report.ready <= decision.desired and report.terminating == 0
