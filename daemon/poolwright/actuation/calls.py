@@ -1,4 +1,4 @@
-"""Provider calls made safe: a time limit around each, no error but those of `provider`, observed."""
+"""Provider calls made safe: a time limit around each, only the errors of `provider`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ async def bounded(call: Awaitable[T], timeout_real_s: float) -> T:
 
 
 OnCall = Callable[[str, float, str], None]
-"""Gets the operation (`read`, `set_replicas`), how long it took in seconds, and an error kind or ''."""
+"""Gets the operation (`read`, `set_replicas`), its seconds, and an error kind or ''."""
 
 
 class Observed:

@@ -7,7 +7,7 @@ OPEN_S: Final = 30.0
 
 
 class Circuit:
-    """Times are a monotonic clock's seconds; one action at a time, so half-open lets one probe in."""
+    """Times are a monotonic clock's seconds; a pool acts serially, so half-open is one probe."""
 
     def __init__(self, *, failures_to_open: int = FAILURES_TO_OPEN, open_s: float = OPEN_S) -> None:
         self._failures_to_open = failures_to_open

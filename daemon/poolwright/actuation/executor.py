@@ -18,7 +18,7 @@ import tenacity
 
 from poolwright.actuation.calls import bounded, call_timeout_real_s
 from poolwright.actuation.circuit import Circuit
-from poolwright.actuation.provider import CallError, Provider, Throttled
+from poolwright.actuation.provider import CallError, Provider, Throttled, Unreachable
 from poolwright.clock import Clock
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
@@ -45,6 +45,16 @@ class _EndedError(Exception):
 
 
 @dataclass(slots=True)
+class _Action:
+    decision: Decision
+    expected: frozenset[int]
+    """Counts that the recheck accepts: the decision's own, and those of decisions it superseded."""
+    provider: Provider
+    attempts: list[Attempt] = field(default_factory=list)
+    ordered_at: float | None = None
+
+
+@dataclass(slots=True)
 class _Lane:
     """One pool's way to its provider."""
 
@@ -54,17 +64,7 @@ class _Lane:
     interrupt: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while a newer decision waits or the daemon stops."""
     task: asyncio.Task[None] | None = None
-    open: "_Action | None" = None
-
-
-@dataclass(slots=True)
-class _Action:
-    decision: Decision
-    expected: frozenset[int]
-    """Counts that the recheck accepts: the decision's own, and those of decisions it superseded."""
-    provider: Provider
-    attempts: list[Attempt] = field(default_factory=list)
-    ordered_at: float | None = None
+    action: _Action | None = None
 
 
 class Executor:
@@ -91,7 +91,7 @@ class Executor:
     # --- what the daemon calls -------------------------------------------------------------
 
     def submit(self, decision: Decision) -> None:
-        """Carry the decision out; it supersedes an earlier one of its pool that was not sent yet."""
+        """Carry the decision out; it supersedes an unsent one of its pool."""
         lane = self._lanes.get(decision.pool)
         if lane is None or self._stopping:
             cause = "stopping" if self._stopping else "rules_gone"
@@ -145,8 +145,8 @@ class Executor:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         for lane in self._lanes.values():
-            if lane.open is not None:
-                action, lane.open = lane.open, None
+            if lane.action is not None:
+                action, lane.action = lane.action, None
                 await self._end(action, ActionStatus.GIVEN_UP, "stopping")
         await asyncio.gather(*(self._close(lane.provider) for lane in self._lanes.values()))
         await asyncio.gather(*self._closing)
@@ -163,9 +163,9 @@ class Executor:
             for older in batch[:-1]:
                 await self._report(older, ActionStatus.REFUSED, (), "superseded")
             action = _Action(batch[-1], expected, lane.provider)
-            lane.open = action
+            lane.action = action
             await self._carry_out(lane, action)
-            lane.open = None
+            lane.action = None
             # A decision made on top of one that was never sent meets the count from before it.
             carried = frozenset() if action.ordered_at is not None else expected
 
@@ -204,7 +204,11 @@ class Executor:
             )
 
         async def sleep(seconds: float) -> None:
-            await self._pause(lane, max(seconds, POLL_REAL_FLOOR_S))
+            real_s = max(seconds, POLL_REAL_FLOOR_S)
+            if action.ordered_at is None:
+                await self._pause(lane, real_s)
+            else:
+                await asyncio.sleep(real_s)
 
         def again(error: BaseException) -> bool:
             return isinstance(error, CallError) and error.retried
@@ -253,25 +257,23 @@ class Executor:
     async def _called(self, lane: _Lane, action: _Action, call: Awaitable[T], operation: str) -> T:
         """One call as an attempt of the action; the circuit learns from it."""
         started_at = self._clock.now()
-        error: CallError | None = None
+        # Stays so where the deadline cancels the call: nobody knows what the target did.
+        kind, detail = Unreachable.kind, f"{operation}: cut off"
+        trips = True
         try:
-            return await bounded(call, call_timeout_real_s(self._clock))
-        except CallError as failure:
-            error = failure
+            result = await bounded(call, call_timeout_real_s(self._clock))
+        except CallError as error:
+            kind, detail, trips = error.kind, f"{operation}: {error}", error.trips
             raise
+        else:
+            kind, detail, trips = "", operation, False
+            return result
         finally:
-            if error is not None and error.trips:
+            if trips:
                 lane.circuit.failed(self._clock.monotonic())
-            elif error is None or not error.ambiguous:
+            else:
                 lane.circuit.answered()
-            action.attempts.append(
-                Attempt(
-                    started_at,
-                    self._clock.now(),
-                    "" if error is None else error.kind,
-                    operation if error is None else f"{operation}: {error}",
-                )
-            )
+            action.attempts.append(Attempt(started_at, self._clock.now(), kind, detail))
 
     async def _pause(self, lane: _Lane, real_s: float) -> None:
         """Wait, unless something newer makes waiting pointless."""

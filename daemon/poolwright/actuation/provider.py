@@ -1,7 +1,8 @@
-"""What a provider is, and what each of its errors means: the one page that executor and adapters share.
+"""What a provider is and what its errors mean: all that executor and adapters share.
 
 An adapter holds the API and nothing else. Retries, deadlines, circuits and confirmation belong to
-`poolwright.actuation.executor`, so that every adapter gets the same ones and a new adapter is small.
+`poolwright.actuation.executor`, so that all adapters get the same and a new
+adapter is small.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ class Provider(Protocol):
         """What the target has now, and which count it was last told."""
 
     async def set_replicas(self, count: int, *, key: str) -> None:
-        """Ask for an absolute count; a repeat with the same `key` (the decision's id) has no effect."""
+        """Ask for an absolute count; a repeat of `key` (the decision's id) has no effect."""
 
     async def close(self) -> None:
         """Release connections; nothing is called afterwards."""
@@ -44,8 +45,8 @@ class CallError(ProviderError):
     trips: ClassVar[bool] = False
 
 
-class NoCapacity(CallError):
-    """Out of stock or quota. Not retried: the action is refused, and the core waits before it asks again.
+class NoCapacity(CallError):  # noqa: N818  the kinds read as words
+    """Out of stock or quota. Not retried: refused, and the core waits before it asks again.
 
     `granted` is the count that the target has got instead, where it says so.
     """
@@ -57,13 +58,13 @@ class NoCapacity(CallError):
         self.granted = granted
 
 
-class Gone(CallError):
-    """The target does not exist. Not retried: the action is refused; a person mends the rule file."""
+class Gone(CallError):  # noqa: N818  the kinds read as words
+    """The target does not exist. Not retried: refused; a person mends the rule file."""
 
     kind = "gone"
 
 
-class Conflict(CallError):
+class Conflict(CallError):  # noqa: N818  the kinds read as words
     """Somebody else wrote in between. Retried, but only after a recheck.
 
     If the count has changed, the action is refused as `changed_outside`.
@@ -73,7 +74,7 @@ class Conflict(CallError):
     retried = True
 
 
-class Throttled(CallError):
+class Throttled(CallError):  # noqa: N818  the kinds read as words
     """The API asks for patience. Retried, not before `retry_after_s` where it says so."""
 
     kind = "throttled"
@@ -84,13 +85,13 @@ class Throttled(CallError):
         self.retry_after_s = retry_after_s
 
 
-class Unauthorised(CallError):
+class Unauthorised(CallError):  # noqa: N818  the kinds read as words
     """Credentials or permissions are wrong. Not retried: refused; a person mends them."""
 
     kind = "unauthorised"
 
 
-class Unreachable(CallError):
+class Unreachable(CallError):  # noqa: N818  the kinds read as words
     """No answer, a broken one, or a server error. Retried after reading back; trips the circuit."""
 
     kind = "unreachable"

@@ -18,7 +18,7 @@ def installed() -> tuple[str, ...]:
 
 
 def find_factory(name: str) -> Factory:
-    """The factory of a provider; SettingsError says which names there are, or why it cannot load."""
+    """The factory of a provider; SettingsError says which there are, or what is missing."""
     found = tuple(entry_points(group=GROUP, name=name))
     if not found:
         raise SettingsError(

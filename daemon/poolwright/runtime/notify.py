@@ -38,7 +38,7 @@ def stopping() -> bool:
 
 
 def watchdog_interval_s() -> float | None:
-    """Half of what `WatchdogSec` allows, in real seconds; None where there is no watchdog for us."""
+    """Half of what `WatchdogSec` allows, in real seconds; None without a watchdog."""
     try:
         limit_usec = int(os.environ.get("WATCHDOG_USEC", ""))
         # The variables are inherited: they may be meant for the process that started this one.
