@@ -271,7 +271,8 @@ class Executor:
         finally:
             if trips:
                 lane.circuit.failed(self._clock.monotonic())
-            else:
+            elif operation == "set_replicas":
+                # A target that can be read but not written is as stuck as a silent one.
                 lane.circuit.answered()
             action.attempts.append(Attempt(started_at, self._clock.now(), kind, detail))
 

@@ -1,4 +1,4 @@
-"""Any Kubernetes kind that has a scale subresource: Deployment, StatefulSet, LeaderWorkerSet, custom.
+"""Any Kubernetes kind with a scale subresource: Deployment, StatefulSet, LeaderWorkerSet, custom.
 
 The object itself says how many replicas are ready; its scale subresource is what is written, so
 that the daemon's role needs `get` on the kind and `get`/`update` on `<kind>/scale`, nothing more.
@@ -27,7 +27,7 @@ try:
     import httpx2
     from lightkube import AsyncClient, KubeConfig
     from lightkube.core.exceptions import ConfigError
-    from lightkube.generic_resource import create_namespaced_resource, get_generic_resource
+    from lightkube.generic_resource import create_namespaced_resource
 except ImportError as missing:  # pragma: no cover  (the extra is installed in development)
     raise ImportError(
         "the kubernetes provider needs lightkube; pip install 'poolwright[kubernetes]'"
@@ -59,10 +59,11 @@ class KubernetesProvider:
         self._resource = _resource(target)
         self._where = f"{_text(target, 'kind')} {self._namespace}/{self._name}"
         try:
-            config = KubeConfig.from_env().get(context_name=target.get("context"))
+            context = _text(target, "context") if "context" in target else None
+            config = KubeConfig.from_env().get(context_name=context)
             if config is None:
                 raise SettingsError(
-                    f"no kubeconfig context {target.get('context')!r}; correct `context` of the target"
+                    f"no kubeconfig context {context!r}; correct `context` of the target"
                 )
             self._client = AsyncClient(config=config, timeout=httpx2.Timeout(10.0))
         except (ConfigError, OSError) as error:
@@ -140,9 +141,8 @@ def _resource(target: Mapping[str, object]) -> Any:
     version = _text(target, "apiVersion") if "apiVersion" in target or not known else known[0]
     plural = _text(target, "plural") if "plural" in target or not known else known[1]
     group, _, short = version.rpartition("/")
-    return get_generic_resource(version, kind) or create_namespaced_resource(
-        group, short, kind, plural
-    )
+    # The same kind again yields the class that is registered already.
+    return create_namespaced_resource(group, short, kind, plural)
 
 
 def _meaning(error: httpx2.HTTPStatusError, where: str) -> CallError:

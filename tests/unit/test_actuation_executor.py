@@ -1,0 +1,172 @@
+import asyncio
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from poolwright.actuation.executor import Executor
+from poolwright.actuation.provider import (
+    Conflict,
+    Gone,
+    NoCapacity,
+    Throttled,
+    Unauthorised,
+    Unreachable,
+)
+from poolwright.clock import ScaledClock
+from poolwright.model.decision import Decision, Outcome, PoolInputs, Reason
+from poolwright.model.pool import ActionReport, Attempt, PoolReport
+from poolwright.model.tick import Health
+from poolwright.settings import Settings
+
+
+class Target:
+    """A pool that fails as told: each call takes the next fault of its list."""
+
+    def __init__(self, desired: int = 2) -> None:
+        self.desired = desired
+        self.ready = desired
+        self.set_faults: list[BaseException | str] = []
+        self.calls: list[tuple[int, str]] = []
+        self.hang_read = False
+
+    async def read(self) -> PoolReport:
+        if self.hang_read:
+            await asyncio.Event().wait()
+        return PoolReport("p", 0.0, self.desired, self.ready)
+
+    async def set_replicas(self, count: int, *, key: str) -> None:
+        self.calls.append((count, key))
+        fault = self.set_faults.pop(0) if self.set_faults else None
+        if fault == "lost":
+            self.desired = self.ready = count
+            raise Unreachable("reply lost")
+        if isinstance(fault, BaseException):
+            raise fault
+        self.desired = self.ready = count
+
+    async def close(self) -> None: ...
+
+
+def decision(current: int = 2, desired: int = 4, id_: str = "d1", pool: str = "p") -> Decision:
+    inputs = PoolInputs(0.0, "r", "s", pool, None, (), Health())
+    up = Outcome.SCALE_UP if desired > current else Outcome.SCALE_DOWN
+    return Decision(
+        id_, 0.0, "s", pool, current, desired, up, Reason.PROPOSED, (), (), {}, "r", inputs, b""
+    )
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.reports: list[ActionReport] = []
+        self.attempts: list[Attempt] = []
+
+    async def __call__(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
+        self.reports.append(report)
+        self.attempts = list(attempts)
+
+    def of(self, id_: str = "d1") -> list[str]:
+        return [
+            r.status.value + (f":{r.cause}" if r.cause else "")
+            for r in self.reports
+            if r.decision_id == id_
+        ]
+
+
+async def act(
+    target: Target,
+    *decisions: Decision,
+    may_act: Callable[[Decision], str | None] = lambda _: None,
+) -> Heard:
+    heard = Heard()
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"p": target}, clock, Settings(), heard, may_act)
+    for one in decisions:
+        executor.submit(one)
+    task = executor._lanes["p"].task
+    assert task is not None
+    await asyncio.wait_for(task, 20)
+    await executor.stop(1.0)
+    return heard
+
+
+async def test_a_decision_is_ordered_once_and_confirmed_with_its_startup_time():
+    target = Target()
+    heard = await act(target, decision())
+    assert heard.of() == ["started", "done", "confirmed"]
+    assert target.calls == [(4, "d1")]
+    assert heard.reports[-1].startup_s is not None
+
+
+@pytest.mark.parametrize(
+    ("fault", "end"),
+    [
+        (NoCapacity("no"), "refused:no_capacity"),
+        (Gone("no"), "refused:gone"),
+        (Unauthorised("no"), "refused:unauthorised"),
+    ],
+)
+async def test_a_plain_no_is_not_retried(fault: BaseException, end: str):
+    target = Target()
+    target.set_faults = [fault]
+    assert (await act(target, decision())).of() == ["started", end]
+    assert len(target.calls) == 1
+
+
+async def test_passing_faults_are_retried():
+    target = Target()
+    target.set_faults = [Conflict("c"), Throttled("t", retry_after_s=2.0), ValueError("bug")]
+    heard = await act(target, decision())
+    assert heard.of() == ["started", "done", "confirmed"]
+    kinds = [a.error for a in heard.attempts if a.error]
+    assert kinds == ["conflict", "throttled", "unreachable"]
+
+
+async def test_a_lost_reply_is_read_back_instead_of_doubled():
+    target = Target()
+    target.set_faults = ["lost"]
+    assert (await act(target, decision())).of()[1] == "done"
+    assert len(target.calls) == 1
+
+
+async def test_a_count_changed_by_somebody_else_is_left_alone():
+    target = Target(desired=7)
+    assert (await act(target, decision())).of() == ["started", "refused:changed_outside"]
+    assert target.calls == []
+
+
+async def test_a_decision_that_may_not_act_makes_no_call():
+    target = Target()
+    heard = await act(target, decision(), may_act=lambda _: "not_owned")
+    assert heard.of() == ["started", "refused:not_owned"]
+    assert target.calls == []
+
+
+async def test_a_newer_decision_supersedes_an_unsent_one():
+    target = Target()
+    heard = await act(target, decision(), decision(4, 6, "d2"))
+    assert heard.of("d1") == ["refused:superseded"]
+    assert heard.of("d2") == ["started", "done", "confirmed"]
+    assert target.calls == [(6, "d2")]
+
+
+async def test_a_target_that_keeps_failing_opens_its_circuit():
+    target = Target()
+    target.set_faults = [Unreachable("down") for _ in range(9)]
+    heard = await act(target, decision())
+    assert heard.of() == ["started", "given_up:unreachable"]
+    assert len(target.calls) <= 5
+
+
+async def test_a_hanging_provider_delays_no_other_pool(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("poolwright.actuation.calls.CALL_TIMEOUT_REAL_FLOOR_S", 0.1)
+    stuck, well, heard = Target(), Target(), Heard()
+    stuck.hang_read = True
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"q": stuck, "p": well}, clock, Settings(), heard, lambda _: None)
+    executor.submit(decision(id_="stuck", pool="q"))
+    executor.submit(decision())
+    assert [r.desired for r in await executor.poll_reports()] == [4]
+    assert executor.failed_reads == {("q", "unreachable"): 1}
+    await executor.stop(5.0)
+    assert heard.of() == ["started", "done", "confirmed"]
+    assert heard.of("stuck")[-1].startswith(("given_up", "refused"))
