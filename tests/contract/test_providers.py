@@ -18,6 +18,7 @@ from poolwright.actuation.provider import (
     Unauthorised,
     Unreachable,
 )
+from poolwright.actuation.providers.kubernetes import KubernetesProvider
 from poolwright.actuation.registry import find_factory
 from poolwright.errors import SettingsError
 from poolwright.model.rule import PoolRole, PoolRule
@@ -28,6 +29,7 @@ from poolwright.settings import Settings
 class Harness:
     provider: Provider
     fail_next_write: Callable[[type[CallError]], None]
+    fake: FakeKubernetes | None = None
 
 
 def pool(target: dict[str, object]) -> PoolRule:
@@ -56,8 +58,8 @@ async def kubernetes(
         write_kubeconfig(folder / "kubeconfig", url)
         patch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
         target: dict[str, object] = {"kind": kind, "namespace": "inference", "name": name}
-        provider = find_factory("kubernetes")(pool(target), Settings())
-        yield Harness(provider, lambda error: fake.answers.append(codes[error]))
+        provider = KubernetesProvider(pool(target), Settings())
+        yield Harness(provider, lambda error: fake.answers.append(codes[error]), fake)
         await provider.close()
 
 
@@ -108,5 +110,13 @@ async def test_kubernetes_a_missing_object_is_gone(tmp_path, monkeypatch):
 
 
 def test_an_unknown_provider_is_told_which_there_are():
-    with pytest.raises(SettingsError, match="kubernetes"):
+    with pytest.raises(SettingsError, match="nebula"):
         find_factory("nebula")
+
+
+async def test_kubernetes_a_write_in_between_is_a_conflict(tmp_path, monkeypatch):
+    async with kubernetes(tmp_path, monkeypatch) as made:
+        made.fake.write_in_between = True
+        with pytest.raises(Conflict):
+            await made.provider.set_replicas(6, key="a")
+        assert (await made.provider.read()).desired == 2
