@@ -61,9 +61,9 @@ def plant_for(service: ServiceRule) -> PlantSpec:
             PoolSpec(
                 name=pool.name,
                 startup_s=pool.startup_s,
-                price_usd_per_hour=pool.price_usd_per_hour,
+                price_usd_per_hour=pool.price_usd_per_hour or 0.0,
                 lease_s=pool.lease_s,
-                serves=tuple(pool.serves or ()),
+                serves=pool.serves,
                 max_batch=pool.profile.max_batch if pool.profile else 64,
                 **speed,
             )
