@@ -1,4 +1,4 @@
-"""Prints how many simulated seconds the plant does in one CPU-second: a coding hour, 10 replicas."""
+"""Prints how many simulated seconds the plant does in a CPU-second: coding hour, 10 replicas."""
 
 import time
 

@@ -66,7 +66,7 @@ class Replica:
             self.version += 1
 
     def plan(self, now: float) -> None:
-        """Chooses the next run of equal steps: prefill chunks beside decoding, or decoding alone."""
+        """Chooses the next equal steps: prefill chunks beside decoding, or decoding alone."""
         self.version += 1
         self.started = now
         spec = self.spec

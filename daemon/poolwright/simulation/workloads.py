@@ -41,14 +41,14 @@ COLUMNS = (
 
 
 def read_trace(lines: Iterable[str], name: str) -> Workload:
-    """Reads Azure or BurstGPT CSV, Mooncake JSONL, or the plain CSV, told apart by the first line."""
+    """Reads Azure or BurstGPT CSV, Mooncake JSONL, or the plain CSV, told apart by line 1."""
     rows: list[tuple[float, int, int]] = []
     iterator = enumerate(lines, 1)
     number, first = next(iterator, (1, ""))
     try:
         if first.lstrip().startswith("{"):
             rows.append(_mooncake(first))
-            for number, line in iterator:  # noqa: B007  the error names it
+            for number, line in iterator:  # noqa: B007  the error names the line
                 if line.strip():
                     rows.append(_mooncake(line))
         else:
@@ -58,7 +58,7 @@ def read_trace(lines: Iterable[str], name: str) -> Workload:
                 msg = f"{name}:1: unknown trace format; the header must have one of {COLUMNS}"
                 raise TraceError(msg)
             at, prompt, output = (header.index(column) for column in names)
-            for number, line in iterator:
+            for number, line in iterator:  # noqa: B007  the error names it
                 if line.strip():
                     cells = next(csv.reader([line]))
                     rows.append((_seconds(cells[at]), int(cells[prompt]), int(cells[output])))

@@ -14,7 +14,7 @@ CALL_TIMEOUT_S = 5.0
 
 
 class SimulatedProvider:
-    """One pool of the plant at `settings.simulated_url`; `target["pool"]` or the pool's own name."""
+    """One pool of the plant at `settings.simulated_url`, named by `target["pool"]` if given."""
 
     def __init__(self, pool: PoolRule, settings: Settings) -> None:
         name = pool.target.get("pool", pool.name)
