@@ -257,7 +257,7 @@ class Plant:
         latency = {}
         if self._ended:
             for column, name in ((1, "ttft"), (2, "itl")):
-                values = [float(e[column]) for e in self._ended]  # type: ignore[arg-type]
+                values = [float(e[column]) for e in self._ended]
                 for percent in (50, 99):
                     latency[f"{name}_p{percent}_s"] = float(np.percentile(values, percent))
         return Outcomes(self._submitted, len(self._ended), attainment, latency)

@@ -1,6 +1,7 @@
 """What a simulated plant consists of: pools with their speed, price, stock and faults."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from poolwright.model.rule import ServiceRule
 
@@ -47,7 +48,7 @@ def plant_for(service: ServiceRule) -> PlantSpec:
     """The plant that a rule file declares; pools without a profile get PoolSpec's speed."""
     pools = []
     for pool in service.pools:
-        speed = (
+        speed: dict[str, Any] = (
             {}
             if pool.profile is None
             else {

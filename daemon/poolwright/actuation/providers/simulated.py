@@ -40,7 +40,7 @@ class SimulatedProvider:
         await self._client.aclose()
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        where = f"{method} {self._client.base_url}{path.lstrip('/')}"
+        where = f"{method} {self._client.base_url}{path}"
         try:
             answer = await self._client.request(method, path, json=body)
             found = answer.json() if answer.status_code in (200, 409) else None
