@@ -1,0 +1,53 @@
+"""The statistics that a rule may ask for, over the samples of a window or over replicas.
+
+Each is a function of the set of samples, not of their order of arrival; for `last`, the newest
+event time wins. Quantiles are exact: linear between the closest ranks (Hyndman & Fan 1996, type 7).
+"""
+
+import numpy as np
+
+from poolwright.model.sample import Floats
+
+
+def statistic(  # noqa: PLR0911  one line a statistic
+    stat: str, at: Floats, values: Floats, window_s: float
+) -> float:
+    """`stat` over samples; NaN where it has no value (slope of one sample, avg of none).
+
+    `rate` is the sum a second.
+    """
+    count = len(values)
+    match stat:
+        case "count":
+            return float(count)
+        case "sum":
+            return float(values.sum())
+        case "rate":
+            return float(values.sum()) / window_s
+        case _ if not count:
+            return float("nan")
+        case "avg":
+            return float(values.mean())
+        case "min":
+            return float(values.min())
+        case "max":
+            return float(values.max())
+        case "last":
+            return float(values[int(at.argmax())])
+        case "slope":
+            return slope(at, values)
+        case _:
+            return float(np.percentile(values, float(stat[1:])))
+
+
+def slope(at: Floats, values: Floats) -> float:
+    """Least squares, a second; NaN for fewer than two instants."""
+    offset = at - at.mean()
+    spread = float((offset * offset).sum())
+    return float((offset * (values - values.mean())).sum()) / spread if spread else float("nan")
+
+
+def across_replicas(how: str, values: list[float]) -> float:
+    """Combines one number a replica. `values` is not empty."""
+    numbers = np.array(values)
+    return statistic(how, np.zeros(len(numbers)), numbers, 1.0)
