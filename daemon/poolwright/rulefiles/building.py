@@ -105,11 +105,10 @@ def _pool(p: PoolShape) -> PoolRule:
         p.startup,
         p.lease,
         tuple(p.serves),
-        r
-        and Profile(
-            r.itl_base, r.itl_per_request, r.prefill_base, r.prefill_per_token, r.max_batch
-        ),
-        a and AdvantageRule(a.economic, a.performance, a.held_for, a.min_utilisation),
+        Profile(r.itl_base, r.itl_per_request, r.prefill_base, r.prefill_per_token, r.max_batch)
+        if r
+        else None,
+        AdvantageRule(a.economic, a.performance, a.held_for, a.min_utilisation) if a else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a shape cannot say: names that must exist, bounds, thresholds that would fight each other."""
+"""What a shape cannot say: names that must exist, bounds, thresholds that fight each other."""
 
 import re
 from difflib import get_close_matches

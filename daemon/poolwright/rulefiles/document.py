@@ -45,7 +45,7 @@ class Document:
             return [self._take(item, (*path, i), above) for i, item in enumerate(node.value)]
         if isinstance(node, MappingNode):
             return self._take_mapping(node, path, above)
-        return self._take_scalar(node, path)
+        return self._take_scalar(node, path) if isinstance(node, ScalarNode) else None
 
     def _take_mapping(self, node: MappingNode, path: Path, above: frozenset[int]) -> dict[str, Any]:
         taken: dict[str, Any] = {}
@@ -61,10 +61,10 @@ class Document:
                 self.problems.append(Problem(self.file, *place, f"duplicate key `{name}`", hint))
                 continue
             self.keys[(*path, name)] = place
-            taken[name] = self._take((value), (*path, name), above)
+            taken[name] = self._take(value, (*path, name), above)
         return taken
 
-    def _take_scalar(self, node: Node, path: Path) -> Any:
+    def _take_scalar(self, node: ScalarNode, path: Path) -> Any:
         line, column = self.values[path]
         block = node.style in ("|", ">")
         quoted = node.style in ("'", '"')
@@ -82,6 +82,8 @@ class Document:
                     return text.lower() == "true"
                 case "null":
                     return None
+                case _:
+                    return text
         except ValueError:
             self.add(path, f"`{text}` is not a number")
         return text
@@ -90,7 +92,7 @@ class Document:
 def read(file: str, text: str) -> Document:
     document = Document(file)
     try:
-        node = YAML(typ="safe", pure=True).compose(text)  # type: ignore[no-untyped-call]
+        node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

@@ -15,7 +15,6 @@ from poolwright.rulefiles.checks import check, did_you_mean
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.shapes import RuleFile
 
-
 M = TypeVar("M", bound=BaseModel)
 
 

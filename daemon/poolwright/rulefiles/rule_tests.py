@@ -27,12 +27,12 @@ class Expected(Shape):
 
 class Step(Shape):
     at: Seconds
-    signals: dict[str, float | Literal["missing"]] = {}
-    pools: dict[str, PoolState] = {}
-    expect: dict[str, Expected] = {}
+    signals: dict[str, float | Literal["missing"]] = Field(default_factory=dict)
+    pools: dict[str, PoolState] = Field(default_factory=dict)
+    expect: dict[str, Expected] = Field(default_factory=dict)
 
 
-class TestFile(Shape):
+class RuleTestFile(Shape):
     rules: str
     service: str
     start: dict[str, PoolState]
@@ -54,7 +54,7 @@ def load(path: Path | str) -> tuple[RuleTest, ...]:
     problems: list[Problem] = []
     for file, text in sources_of(Path(path)).items():
         document = read(file, text)
-        shape = validate(document, TestFile)
+        shape = validate(document, RuleTestFile)
         problems += document.problems
         if shape:
             rules = Path(file).parent / shape.rules

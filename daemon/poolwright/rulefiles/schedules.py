@@ -1,11 +1,13 @@
 """Recurring spans of time from cron and a time zone; daylight saving is cronsim's."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from poolwright.model.rule import Schedule
+
+_EARLIEST = 0.0
 
 
 def make(cron: str, tz: str, lasts_s: float) -> Schedule:
@@ -20,23 +22,21 @@ def make(cron: str, tz: str, lasts_s: float) -> Schedule:
         raise ValueError(
             f"bad cron `{cron}`: {error}; write minute hour day month weekday"
         ) from error
-    cache: list[tuple[float, float, float | None]] = []
+    cache: list[tuple[float, float]] = []
+
+    def first_start_after(instant: float) -> float:
+        # Asked every second: the answer holds from the instant asked for up to the start itself.
+        if cache and cache[0][0] <= instant < cache[0][1]:
+            return cache[0][1]
+        local = datetime.fromtimestamp(instant, UTC).astimezone(zone)
+        try:
+            start = next(CronSim(cron, local)).timestamp()
+        except StopIteration:
+            start = float("inf")
+        cache[:] = [(instant, start)]
+        return start
 
     def active(at: float) -> bool:
-        # Asked every second: the last and the next start hold for all instants between them.
-        if not cache or not cache[0][0] <= at < cache[0][1]:
-            local = datetime.fromtimestamp(at, UTC).astimezone(zone)
-            try:
-                next_at = next(CronSim(cron, local)).timestamp()
-            except StopIteration:
-                next_at = float("inf")
-            try:
-                before = next(CronSim(cron, local + timedelta(seconds=1), reverse=True))
-                last_at: float | None = before.timestamp()
-            except StopIteration:
-                last_at = None
-            cache[:] = [(at, max(next_at, at + 1e-6), last_at)]
-        started = cache[0][2]
-        return started is not None and started <= at < started + lasts_s
+        return first_start_after(max(at - lasts_s, _EARLIEST)) <= at
 
     return Schedule(cron, tz, lasts_s, active)
