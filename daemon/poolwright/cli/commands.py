@@ -89,7 +89,9 @@ def test(
 def replay(
     trace: Annotated[Path, typer.Argument(help="A trace, or a journal (.db) to decide again.")],
     rules: Annotated[Path | None, typer.Option(help="Rule file or directory.")] = None,
-    service: Annotated[str | None, typer.Option(help="Which service; default: the only one.")] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Which service; default: the only one.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the simulated plant.")] = 1,
     as_json: AsJson = False,
 ) -> None:

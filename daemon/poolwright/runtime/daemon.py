@@ -35,6 +35,7 @@ from poolwright.record.traces import Tracing
 from poolwright.runtime import notify
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
+from poolwright.telemetry.connection import connection_options
 from poolwright.telemetry.source import Fetched, KafkaSource, TopicPartition
 
 log = logging.getLogger("poolwright")
@@ -59,7 +60,9 @@ class Daemon:
         self.state, self._offsets = self._load_checkpoint()
         self.source = self._make_source()
         self.topic = (
-            DecisionTopic(settings.kafka) if settings.kafka.decisions_topic is not None else None
+            DecisionTopic(settings.kafka.decisions_topic, connection_options(settings.kafka))
+            if settings.kafka.decisions_topic is not None
+            else None
         )
         self.executor: Executor = self._make_executor()
         self._reports: list[PoolReport] = []
@@ -76,10 +79,9 @@ class Daemon:
         return frozenset(service.service for service in self.rules.services)
 
     def _make_source(self) -> KafkaSource:
-        source = KafkaSource(
-            self.settings.kafka, self.clock, self.state.names, self._services()
-        )
+        source = KafkaSource(self.settings.kafka, self.clock, self.state.names, self._services())
         source.resume_from(self._offsets)
+        source.on_revoked = self._checkpoint
         return source
 
     def _make_executor(self) -> Executor:
@@ -103,9 +105,7 @@ class Daemon:
         except msgspec.MsgspecError as error:
             log.warning("the checkpoint cannot be read (%s); starting without it", error)
             return new_state(), {}
-        offsets = {
-            TopicPartition(*_split(key)): offset for key, offset in saved.offsets.items()
-        }
+        offsets = {TopicPartition(*_split(key)): offset for key, offset in saved.offsets.items()}
         return state, offsets
 
     # --- life ------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ class Daemon:
         tick = Tick(
             at=now,
             rules=self.rules,
-            samples=() if fetched is None else (fetched.batch,),
+            samples=() if fetched is None else fetched.batches,
             pools=tuple(reports),
             actions=tuple(actions),
             health=Health(self.source.behind(), self.reload_error is not None),
@@ -213,7 +213,7 @@ class Daemon:
             self.state, decisions = step(self.state, tick)
         if fetched is not None:
             self._taken.update(fetched.offsets)
-            self.metrics.ingested(len(fetched.batch), fetched.dead)
+            self.metrics.ingested(fetched.samples, fetched.dead)
         if decisions:
             await self._in_journal(self.journal.record_tick, now, decisions, self.rules)
         for decision in decisions:
@@ -222,7 +222,15 @@ class Daemon:
                 self._decisions[decision.pool] = decision
                 self.executor.submit(decision)
         self._last_tick_at = now
-        self.metrics.ticked(self.state, self.source, now)
+        self.metrics.ticked(
+            checks=self.state.checks,
+            late=self.state.store.late,
+            pools=self.state.reports,
+            age_s=self.source.telemetry_age_s(),
+            lag={f"{p.topic}/{p.partition}": n for p, n in self.source.lag().items()},
+            dead_letters_dropped=self.source.dead_letters.dropped,
+            spans_dropped=self.tracing.dropped,
+        )
         return decisions
 
     def _record(self, decision: Decision) -> None:
@@ -303,7 +311,9 @@ class Daemon:
 
     async def _on_action(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
         await self._in_journal(self.journal.record_action, report, attempts)
-        self._actions.append(report)
+        if report.cause != "stopping":
+            # An action that a shutdown cut off may well have been carried out.
+            self._actions.append(report)
         self.metrics.acted(report)
         decision = self._decisions.get(report.pool)
         if decision is not None and decision.id == report.decision_id:

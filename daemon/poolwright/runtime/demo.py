@@ -107,7 +107,7 @@ def find_rules() -> Path:
 
 @contextlib.contextmanager
 def embedded_broker() -> Iterator[str]:
-    """librdkafka's mock cluster; gives the bootstrap address."""
+    """Librdkafka's mock cluster; gives the bootstrap address."""
     try:
         from confluent_kafka import Producer  # noqa: PLC0415  an extra
     except ImportError as error:
@@ -198,9 +198,7 @@ def _recent(journal: Path, count: int) -> list[str]:
             d = stored.decision
             if d.acts:
                 minute = (d.at - ORIGIN_EVENT_S) / 60
-                lines.append(
-                    f"{minute:5.1f} min  {d.pool}: {d.current} to {d.desired}  {d.id[:8]}"
-                )
+                lines.append(f"{minute:5.1f} min  {d.pool}: {d.current} to {d.desired}  {d.id[:8]}")
     finally:
         reader.close()
     return lines[-count:]

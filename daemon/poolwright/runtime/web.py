@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from typing_extensions import override
 
 from poolwright.errors import SettingsError
 
@@ -12,8 +14,9 @@ from poolwright.errors import SettingsError
 class _Server(uvicorn.Server):
     """Leaves the signals to the daemon."""
 
+    @override
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def capture_signals(self) -> Iterator[None]:
         yield
 
 

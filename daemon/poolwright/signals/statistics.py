@@ -1,7 +1,7 @@
 """The statistics that a rule may ask for, over the samples of a window or over replicas.
 
 Each is a function of the set of samples, not of their order of arrival; for `last`, the newest
-event time wins. Quantiles are exact: linear between the closest ranks (Hyndman & Fan 1996, type 7).
+event time wins, and of several samples of that time the largest. Quantiles are exact: linear between the closest ranks (Hyndman & Fan 1996, type 7).
 """
 
 import numpy as np
@@ -33,7 +33,7 @@ def statistic(  # noqa: PLR0911  one line a statistic
         case "max":
             return float(values.max())
         case "last":
-            return float(values[int(at.argmax())])
+            return float(values[at == at.max()].max())
         case "slope":
             return slope(at, values)
         case _:

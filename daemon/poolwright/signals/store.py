@@ -2,8 +2,9 @@
 
 Samples are kept as numpy columns, one series per service (arrivals), pool (ended requests) and
 replica (gauges), for as long as the longest window that the rules need. A sample more than
-`LATENESS_S` behind the newest event time of its service is late: counted in `late` and left out;
-within it the order of arrival does not matter. A replica sample with the replica and time of an
+`LATENESS_S` behind the newest earlier sample of its service and kind is late: counted in `late`
+and left out; within it neither the order of arrival nor the cut into batches matters. A sample
+from the future makes no other late. A replica sample with the replica and time of an
 earlier one replaces it; arrivals and requests have no identity, so each counts.
 """
 
@@ -23,7 +24,7 @@ LATENESS_S = 30.0
 DEMAND_WINDOW_S = 60.0
 DEMAND_MAX_AGE_S = 30.0
 MIN_KEEP_S = 120.0
-FORMAT = 1
+FORMAT = 2
 REQUEST_COLUMNS = {"input_tokens": 2, "output_tokens": 3, "ttft": 4, "itl": 5, "e2e": 6, "rate": 0}
 """Column of each request metric in a row: at, class, input and output tokens, ttft, itl, e2e."""
 COUNTING = frozenset({"rate", "count", "sum"})
@@ -35,7 +36,7 @@ Key = tuple[int, int, int]
 class _Saved(msgspec.Struct):
     format: int
     keep_s: float
-    newest: dict[int, float]
+    newest: list[dict[int, float]]
     late: int
     duplicates: int
     series: list[tuple[str, Key, int, bytes]]
@@ -47,7 +48,8 @@ class WindowStore:
     def __init__(self, names: NameTable) -> None:
         self._names = names
         self._keep_s = MIN_KEEP_S
-        self._newest: dict[int, float] = {}
+        self._newest: list[dict[int, float]] = [{}, {}, {}]
+        """By service, for arrivals, requests and replica samples; never ahead of its tick."""
         self._arrivals: dict[Key, Columns] = {}
         self._requests: dict[Key, Columns] = {}
         self._replicas: dict[Key, Columns] = {}
@@ -57,22 +59,25 @@ class WindowStore:
 
     def configure(self, rules: RuleSet) -> None:
         """Keeps what the rules' windows need from now on; nothing that is kept is lost."""
-        windows = [rule.window_s for service in rules.services for rule in service.signals]
+        windows = [
+            max(rule.window_s, rule.max_age_s)
+            for service in rules.services
+            for rule in service.signals
+        ]
         self._keep_s = max([MIN_KEEP_S, *(window + LATENESS_S for window in windows)])
 
     # --- in --------------------------------------------------------------------------------
 
     def ingest(self, batch: SampleBatch, *, at: float) -> None:
         """Adds a batch. Samples from after `at` wait in the windows until their time has come."""
-        del at
         arrivals, requests, replicas = batch.arrivals, batch.requests, batch.replicas
-        fresh = self._fresh(arrivals.at, arrivals.service)
+        fresh = self._fresh(self._newest[0], arrivals.at, arrivals.service, at)
         self._add(
             self._arrivals,
             np.column_stack((arrivals.at, arrivals.request_class, arrivals.input_tokens))[fresh],
             (arrivals.service[fresh],),
         )
-        fresh = self._fresh(requests.at, requests.service)
+        fresh = self._fresh(self._newest[1], requests.at, requests.service, at)
         rows = np.column_stack(
             (
                 requests.at,
@@ -85,21 +90,24 @@ class WindowStore:
             )
         )
         self._add(self._requests, rows[fresh], (requests.service[fresh], requests.pool[fresh]))
-        fresh = self._fresh(replicas.at, replicas.service)
+        fresh = self._fresh(self._newest[2], replicas.at, replicas.service, at)
         self._add(
             self._replicas,
             np.column_stack((replicas.at, replicas.values))[fresh],
             (replicas.service[fresh], replicas.pool[fresh], replicas.replica[fresh]),
         )
 
-    def _fresh(self, at: Floats, service: Ids) -> Bools:
-        """Which samples are not late; moves the newest event time of their services."""
+    def _fresh(self, newest: dict[int, float], at: Floats, service: Ids, now: float) -> Bools:
+        """Which samples are not late, in order of arrival; moves `newest` of their services."""
         keep = np.ones(len(at), dtype=np.bool_)
         for number in np.unique(service).tolist():
             mine = service == number
-            newest = max(self._newest.get(number, -np.inf), float(at[mine].max()))
-            self._newest[number] = newest
-            keep[mine] = at[mine] >= newest - LATENESS_S
+            times = at[mine]
+            # A clock that runs ahead must not make the samples of all the others late.
+            seen = np.maximum.accumulate(np.minimum(times, now))
+            seen = np.maximum(seen, newest.get(number, -np.inf))
+            newest[number] = float(seen[-1])
+            keep[mine] = times >= seen - LATENESS_S
         self.late += int(len(keep) - keep.sum())
         return keep
 
@@ -168,7 +176,7 @@ class WindowStore:
             rows = rows[~np.isnan(rows[:, column])]
             if not len(rows):
                 continue
-            last_at = float(rows[:, 0].max())
+            last_at = float(rows[-1, 0])
             newest = max(newest, last_at)
             if at - last_at > rule.max_age_s:
                 continue
@@ -200,7 +208,7 @@ class WindowStore:
         reporting, work = 0, 0.0
         for series in self._replica_series(where):
             rows = series.within(since, at)
-            if len(rows) and at - float(rows[:, 0].max()) <= rule.max_age_s:
+            if len(rows) and at - float(rows[-1, 0]) <= rule.max_age_s:
                 reporting += 1
                 work += float(np.nansum(rows[:, 1:3]))
         alive = expected == 0 or reporting >= rule.quorum * expected
@@ -216,7 +224,7 @@ class WindowStore:
         column = REQUEST_COLUMNS[rule.metric]
         rows = rows[~np.isnan(rows[:, column])]
         alive, idle = self._alive(where, rule, at, expected)
-        age_s = at - float(rows[:, 0].max()) if len(rows) else None
+        age_s = at - float(rows[-1, 0]) if len(rows) else None
         stat = "rate" if rule.metric == "rate" else rule.stat
         if stat in COUNTING:
             why = None if len(rows) or (alive and expected > 0) else Unhealthy.NO_SAMPLES
@@ -242,14 +250,20 @@ class WindowStore:
         series = self._arrivals.get((-1 if service is None else service, -1, -1))
         if series is None:
             return _signal(rule, Unhealthy.NEVER_SEEN, None, None, 0, 0, 0)
-        rows = self._of_class(rule, series.within(at - rule.window_s, at))
-        newest_at = self._newest.get(-1 if service is None else service, at)
+        rows = series.within(at - rule.window_s, at)
+        newest_at = max(
+            known.get(-1 if service is None else service, -np.inf) for known in self._newest
+        )
+        newest_at = max(newest_at, float(rows[-1, 0])) if len(rows) else newest_at
         age_s = max(0.0, at - newest_at)
+        rows = self._of_class(rule, rows)
+        if rule.metric == "arrival_tokens":
+            rows = rows[~np.isnan(rows[:, 2])]
         if age_s > rule.max_age_s:
             return _signal(rule, Unhealthy.TOO_OLD, None, age_s, len(rows), 0, 0)
         if not len(rows) and rule.stat not in COUNTING:
             return _signal(rule, Unhealthy.NO_SAMPLES, None, age_s, 0, 0, 0)
-        weights = np.ones(len(rows)) if rule.metric == "arrivals" else np.nan_to_num(rows[:, 2])
+        weights = np.ones(len(rows)) if rule.metric == "arrivals" else rows[:, 2]
         value = statistic(rule.stat, rows[:, 0], weights, rule.window_s)
         return _signal(rule, None, value, age_s, len(rows), 0, 0)
 
@@ -261,7 +275,7 @@ class WindowStore:
             return _signal(rule, Unhealthy.NEVER_SEEN, None, None, 0, reporting, 0)
         rows = series.within(at - DEMAND_WINDOW_S, at)
         value = len(rows) / DEMAND_WINDOW_S + waiting / DEMAND_WINDOW_S
-        age_s = at - float(rows[:, 0].max()) if len(rows) else None
+        age_s = at - float(rows[-1, 0]) if len(rows) else None
         if age_s is not None and age_s <= DEMAND_MAX_AGE_S:
             return _signal(rule, None, value, age_s, len(rows), reporting, 0)
         if reporting and waiting == 0.0 and running == 0.0:
@@ -278,7 +292,7 @@ class WindowStore:
             for key in keys:
                 rows = self._replicas[key].within(at - DEMAND_MAX_AGE_S, at)
                 if len(rows):
-                    last = np.nan_to_num(rows[int(rows[:, 0].argmax())])
+                    last = np.nan_to_num(rows[-1])
                     running += float(last[1])
                     waiting += float(last[2])
                     reporting += 1
@@ -307,6 +321,8 @@ class WindowStore:
         self._keep_s, self._newest = saved.keep_s, saved.newest
         self.late, self.duplicates = saved.late, saved.duplicates
         tables = {"a": self._arrivals, "q": self._requests, "r": self._replicas}
+        for table in (*tables.values(), self._by_pool):
+            table.clear()
         for kind, key, width, rows in saved.series:
             tables[kind][key] = Columns.from_bytes(width, rows)
             if kind == "r":
