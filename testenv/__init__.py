@@ -1,0 +1,1 @@
+"""Real services for integration tests and the demo, without Docker."""
