@@ -1,7 +1,6 @@
 """Rule files in: YAML to a validated rule set, with every problem and its place at once."""
 
-from poolwright.rulefiles import rule_tests
 from poolwright.rulefiles.loading import load, load_sources, schema
 from poolwright.rulefiles.watching import LoadResult, watch
 
-__all__ = ["LoadResult", "load", "load_sources", "rule_tests", "schema", "watch"]
+__all__ = ["LoadResult", "load", "load_sources", "schema", "watch"]

@@ -75,7 +75,9 @@ def _condition(
         return compile_condition(source, known)
     except ConditionError as error:
         line, column = document.text_starts.get(path, document.place(path))
-        place = (line + error.line - 1, error.column + (column - 1 if error.line == 1 else 0))
+        in_block = line != document.place(path)[0]
+        indent = column - 1 if in_block or error.line == 1 else 0
+        place = (line + error.line - 1, error.column + indent)
         document.values[*path, "cel"] = place
         hint = did_you_mean(error.undeclared, sorted(known)) if error.undeclared else ""
         document.add((*path, "cel"), str(error), hint)

@@ -16,6 +16,7 @@ Place = tuple[int, int]
 @dataclass(slots=True)
 class Document:
     file: str
+    lines: list[str] = field(default_factory=list)
     value: Any = None
     values: dict[Path, Place] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
@@ -64,11 +65,15 @@ class Document:
             taken[name] = self._take(value, (*path, name), above)
         return taken
 
+    def _block_start(self, line: int) -> Place:
+        first = self.lines[line] if line < len(self.lines) else ""
+        return line + 1, len(first) - len(first.lstrip(" ")) + 1
+
     def _take_scalar(self, node: ScalarNode, path: Path) -> Any:
         line, column = self.values[path]
         block = node.style in ("|", ">")
         quoted = node.style in ("'", '"')
-        self.text_starts[path] = (line + 1, 1) if block else (line, column + int(quoted))
+        self.text_starts[path] = self._block_start(line) if block else (line, column + int(quoted))
         text = str(node.value)
         try:
             match str(node.tag).rsplit(":", 1)[-1]:
@@ -90,7 +95,7 @@ class Document:
 
 
 def read(file: str, text: str) -> Document:
-    document = Document(file)
+    document = Document(file, text.split("\n"))
     try:
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:

@@ -29,10 +29,9 @@ def make(cron: str, tz: str, lasts_s: float) -> Schedule:
         if cache and cache[0][0] <= instant < cache[0][1]:
             return cache[0][1]
         local = datetime.fromtimestamp(instant, UTC).astimezone(zone)
-        try:
-            start = next(CronSim(cron, local)).timestamp()
-        except StopIteration:
-            start = float("inf")
+        # In the hour that autumn repeats, the next start by the wall clock may be past.
+        starts = (start.timestamp() for start in CronSim(cron, local))
+        start = next((start for start in starts if start > instant), float("inf"))
         cache[:] = [(instant, start)]
         return start
 

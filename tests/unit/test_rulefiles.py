@@ -1,0 +1,410 @@
+"""Rule files: what loads, and where and how each mistake is shown."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from poolwright.errors import Problem, RuleFileError
+from poolwright.model.decision import Outcome, Reason
+from poolwright.model.rule import Amount, Change, PoolRole, ScheduleTrigger, ThresholdTrigger
+from poolwright.rulefiles import load, load_sources, rule_tests, schema
+from poolwright.rulefiles.conditions import compile_condition
+from poolwright.rulefiles.schedules import make
+
+RULES = Path(__file__).parents[2] / "rules"
+GOOD = """\
+apiVersion: poolwright/v1
+service: chat
+classes:
+  interactive: {ttft: 2s}
+pools:
+  - name: main
+    provider: {simulated: {pool: main}}
+    replicas: {min: 2, max: 24}
+    serves: [interactive]
+signals:
+  waiting: {metric: requests_waiting, across: sum, stat: avg, window: 30s}
+triggers:
+  - name: more
+    when: "waiting / ready > 8"
+    add: 50%
+  - name: fewer
+    when: waiting / ready < 2
+    remove: 1
+  - name: ramp
+    schedule: {start: "30 7 * * MON-FRI", tz: Europe/Paris, lasts: 4h, min: 8}
+"""
+
+
+def problems_of(*changes: tuple[str, str]) -> list[str]:
+    text = GOOD
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    with pytest.raises(RuleFileError) as caught:
+        load_sources({"r.yaml": text})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_examples_load() -> None:
+    rules = load(RULES)
+    assert [s.service for s in rules.services] == ["chat-70b", "coding-assistant"]
+    chat = rules.services[0]
+    assert [pool.role for pool in chat.pools] == [PoolRole.DEFAULT, PoolRole.ACCELERATOR]
+    assert chat.limits.up.step == Amount(4, 1.0)
+    assert chat.limits.budget_usd_per_hour == 400.0
+    assert chat.pools[1].lease_s == 3600.0
+    trigger = chat.triggers[0]
+    assert isinstance(trigger, ThresholdTrigger)
+    assert (trigger.change, trigger.amount, trigger.for_s) == (Change.ADD, Amount(0, 0.5), 30.0)
+    assert trigger.when.names == {"waiting", "ready", "kv", "slow"}
+    assert [s.name for s in chat.signals if s.builtin] == ["ready"]
+
+
+def test_the_revision_follows_the_contents_and_not_the_folder() -> None:
+    here = load_sources({"a/r.yaml": GOOD}).revision
+    assert load_sources({"b/r.yaml": GOOD}).revision == here
+    assert load_sources({"a/r.yaml": GOOD + "\n"}).revision != here
+
+
+NO_KEY = "    provider: {simulated: {pool: main}}\n"
+BROKEN = {
+    "unknown key": (
+        ("    serves:", "    servs:"),
+        "9:5: unknown key `servs` (did you mean `serves`?)",
+    ),
+    "missing key": ((NO_KEY, ""), "6:5: `provider` is missing (add provider:)"),
+    "unknown signal": (
+        ("waiting / ready > 8", "waitng / ready > 8"),
+        "14:12: unknown signal `waitng` (did you mean `waiting`?)",
+    ),
+    "unknown signal after rewritten numbers": (
+        ("waiting / ready > 8", "waiting > 8 && waitin > 10"),
+        "14:27: unknown signal `waitin` (did you mean `waiting`?)",
+    ),
+    "unknown signal in a block": (
+        ('"waiting / ready > 8"', "|\n      waiting > 10 &&\n      waitin > 1"),
+        "16:7: unknown signal `waitin` (did you mean `waiting`?)",
+    ),
+    "type of operands": (
+        ("waiting / ready > 8", "waiting > 8 && waiting > 'a'"),
+        "14:35: found no matching overload for '_>_' applied to '(double, string)'",
+    ),
+    "type of the condition": (
+        ("waiting / ready > 8", "waiting / ready"),
+        "14:12: a condition must be true or false, this is not; compare it",
+    ),
+    "min above max": (
+        ("min: 2,", "min: 25,"),
+        "8:21: min 25 is above max 24 (lower min or raise max)",
+    ),
+    "duplicate trigger": (
+        ("name: fewer", "name: more"),
+        "16:11: duplicate trigger `more` (rename one)",
+    ),
+    "duplicate key": (
+        ("service: chat\n", "service: chat\nservice: code\n"),
+        "3:1: duplicate key `service` (first given in line 2; keep one)",
+    ),
+    "syntax": (
+        ("[interactive]", "[interactive"),
+        "10:8: not valid YAML: expected ',' or ']', but got ':' (check quotes and indentation)",
+    ),
+    "tab": (
+        ("classes:\n", "classes:\n\t"),
+        (
+            "4:1: not valid YAML: found character '\\t' that cannot start any token"
+            " (indent with spaces, YAML allows no tabs)"
+        ),
+    ),
+    "time zone": (
+        ("Europe/Paris", "Europe/Pariss"),
+        "20:47: unknown time zone `Europe/Pariss` (write one like Europe/Paris or UTC)",
+    ),
+    "cron": (
+        ("30 7 *", "61 7 *"),
+        "20:23: bad cron `61 7 * * MON-FRI`: Bad minute (write minute hour day month weekday)",
+    ),
+    "inverted thresholds": (
+        ("ready < 2", "ready < 9"),
+        (
+            "17:11: removes below 9 although 8 already adds"
+            " (`more` adds above 8: lower this threshold)"
+        ),
+    ),
+    "oscillation": (
+        ("ready < 2", "ready < 7"),
+        (
+            "17:11: would oscillate between 2 and 1 replicas"
+            " (`more` adds above 8: lower this threshold)"
+        ),
+    ),
+    "unknown class": (
+        ("[interactive]", "[interactve]"),
+        "9:14: unknown class `interactve` (did you mean `interactive`?)",
+    ),
+    "unknown metric": (
+        ("requests_waiting", "request_waiting"),
+        "11:21: unknown metric `request_waiting` (did you mean `requests_waiting`?)",
+    ),
+    "duration": (
+        ("lasts: 4h", "lasts: 4"),
+        "20:68: `4` is not a duration; write 30s, 5ms, 10m or 1h30m",
+    ),
+    "amount": (
+        ("50%", "lots"),
+        '15:10: `lots` is not an amount; write 4, 50% or "max(4, 100%)"',
+    ),
+    "two changes": (
+        ("remove: 1", "remove: 1\n    set: 3"),
+        "16:5: exactly one of add, remove, set belongs to `when`, and only to it",
+    ),
+    "no default pool": (
+        ("- name: main\n", "- name: main\n    role: accelerator\n    advantage: {economic: 15%}\n"),
+        "5:1: no default pool (give one pool role: default)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_mistake_is_shown_at_its_place(name: str) -> None:
+    change, problem = BROKEN[name]
+    assert problems_of(change) == [f"r.yaml:{problem}"]
+
+
+def test_the_unbroken_file_loads_and_thresholds_apart_are_no_oscillation() -> None:
+    assert load_sources({"r.yaml": GOOD}).services[0].service == "chat"
+    assert load_sources({"r.yaml": GOOD.replace("ready < 2", "ready < 4")}).services
+
+
+def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
+    found = problems_of(
+        ("min: 2,", "min: 25,"),
+        ("waiting / ready > 8", "waitng / ready > 8"),
+        ("[interactive]", "[interactve]"),
+        ("Europe/Paris", "Europe/Pariss"),
+        ("name: fewer", "name: more"),
+    )
+    assert [problem.split(": ")[0] for problem in found] == [
+        "r.yaml:8:21",
+        "r.yaml:9:14",
+        "r.yaml:14:12",
+        "r.yaml:16:11",
+        "r.yaml:20:47",
+    ]
+
+
+def test_all_mistakes_of_all_files_are_shown_and_a_service_has_one_file() -> None:
+    with pytest.raises(RuleFileError) as caught:
+        load_sources(
+            {
+                "a.yaml": GOOD,
+                "b.yaml": GOOD,
+                "c.yaml": GOOD.replace("chat", "code").replace("min: 2,", "min: 25,"),
+                "d.yaml": "",
+            }
+        )
+    assert [str(problem) for problem in caught.value.problems] == [
+        "b.yaml:2:10: duplicate service `chat` (also in a.yaml; one file each)",
+        "c.yaml:8:21: min 25 is above max 24 (lower min or raise max)",
+        "d.yaml:1:1: the file is empty",
+    ]
+
+
+def test_a_folder_without_rules_and_a_missing_one_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(RuleFileError, match="no rule file here"):
+        load(tmp_path)
+    with pytest.raises(RuleFileError, match="cannot be read"):
+        load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "expected"),
+    [
+        ("a > 1 || b > 1", {"a": 2.0}, True),
+        ("a > 1 || b > 1", {"b": 2.0}, True),
+        ("a > 1 || b > 1", {"a": 0.0}, None),
+        ("a > 1 || b > 1", {"a": 0.0, "b": 0.0}, False),
+        ("a > 1 || b > 1", {}, None),
+        ("a > 1 && b > 1", {"a": 2.0}, None),
+        ("a > 1 && b > 1", {"a": 0.0}, False),
+        ("a > 1 && b > 1", {"b": 0.0}, False),
+        ("a > 1 && b > 1", {"a": 2.0, "b": 2.0}, True),
+        ("!(a > 1)", {}, None),
+        ("a / b > 8", {"a": 1.0, "b": 0.0}, True),
+        ("a / b > 8", {"a": 0.0, "b": 0.0}, False),
+    ],
+)
+def test_a_condition_is_true_false_or_undecided(
+    source: str, values: dict[str, float], expected: bool | None
+) -> None:
+    assert compile_condition(source, frozenset("ab")).evaluate(values) is expected
+
+
+def _steps(begin: datetime, seconds: int) -> list[float]:
+    return [begin.timestamp() + i for i in range(seconds)]
+
+
+def test_a_schedule_is_active_from_the_exact_second_for_its_length() -> None:
+    start = datetime(2026, 1, 12, 7, 30, tzinfo=ZoneInfo("Europe/Paris"))
+    begin = start.timestamp()
+    times = _steps(start - timedelta(seconds=90), 300)
+    expected = [begin <= at < begin + 60 for at in times]
+    rising = make("30 7 * * MON-FRI", "Europe/Paris", 60.0)
+    assert [rising.active(at) for at in times] == expected
+    falling = make("30 7 * * MON-FRI", "Europe/Paris", 60.0)
+    assert [falling.active(at) for at in reversed(times)] == expected[::-1]
+    # One and the same schedule, asked forth and back.
+    assert [rising.active(at) for at in reversed(times)] == expected[::-1]
+    assert rising.active(begin + 0.25)
+    assert not rising.active(begin - 0.25)
+    assert rising.active(begin + 59.75)
+    assert not rising.active(begin + 60.0)
+
+
+def test_a_schedule_longer_than_its_period_never_ends() -> None:
+    hourly = make("0 * * * *", "UTC", 7200.0)
+    assert all(hourly.active(1768176000.0 + 600.0 * i) for i in range(50))
+
+
+@pytest.mark.parametrize(
+    ("cron", "tz", "start"),
+    [
+        # 02:30 does not exist in this night: its job begins when the clock has jumped.
+        ("30 2 * * *", "Europe/Paris", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
+        # 02:30 comes twice: the first counts.
+        ("30 2 * * *", "Europe/Paris", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
+        # The day after: the wall clock's hour, another hour of UTC.
+        ("30 7 * * *", "Europe/Paris", datetime(2026, 3, 28, 6, 30, tzinfo=UTC)),
+        ("30 7 * * *", "Europe/Paris", datetime(2026, 3, 29, 5, 30, tzinfo=UTC)),
+    ],
+)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_schedule_by_daylight_saving(
+    cron: str, tz: str, start: datetime, backwards: bool
+) -> None:
+    schedule = make(cron, tz, 600.0)
+    begin = start.timestamp()
+    times = _steps(start - timedelta(hours=2), 5 * 3600)[::7]
+    times += [begin - 1.0, begin, begin + 599.0, begin + 600.0]
+    times.sort(reverse=backwards)
+    active = [at for at in times if schedule.active(at)]
+    assert active == [at for at in times if begin <= at < begin + 600]
+
+
+def test_a_schedule_of_the_examples_by_weekday() -> None:
+    ramp = load(RULES).services[0].triggers[2]
+    assert isinstance(ramp, ScheduleTrigger)
+    zone = ZoneInfo("Europe/Paris")
+    monday = datetime(2026, 1, 12, 8, 0, tzinfo=zone).timestamp()
+    sunday = datetime(2026, 1, 11, 8, 0, tzinfo=zone).timestamp()
+    assert (ramp.schedule.active(monday), ramp.schedule.active(sunday)) == (True, False)
+
+
+def _refs(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["$ref"]] if "$ref" in part else []
+        return own + [ref for value in part.values() for ref in _refs(value)]
+    return [ref for value in part for ref in _refs(value)] if isinstance(part, list) else []
+
+
+def test_the_schema_is_json_with_the_keys_as_written() -> None:
+    made = json.loads(json.dumps(schema(), allow_nan=False))
+    assert made["required"] == ["apiVersion", "service", "pools"]
+    assert made["additionalProperties"] is False
+    assert {"when", "for", "keep", "add"} <= made["$defs"]["TriggerShape"]["properties"].keys()
+    assert "class" in made["$defs"]["SignalShape"]["properties"]
+    assert {ref.removeprefix("#/$defs/") for ref in _refs(made)} <= made["$defs"].keys()
+
+
+PIECES = st.one_of(
+    st.text(max_size=6),
+    st.sampled_from(
+        [
+            "\t",
+            "{",
+            "}",
+            "[",
+            "]",
+            ": ",
+            "- ",
+            "\n",
+            "'",
+            '"',
+            "|",
+            "&a ",
+            "*a",
+            "!!int ",
+            "!!float ",
+            "<<: ",
+            "? ",
+            "%",
+            "---\n",
+            "null",
+            "1e999",
+            ".nan",
+            "0x",
+            "9" * 20,
+            "\\",
+            "\x00",
+            "#",
+        ]
+    ),
+)
+EDITS = st.lists(
+    st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), PIECES), min_size=1, max_size=4
+)
+
+
+def _problems_of_text(text: str) -> tuple[Problem, ...] | None:
+    try:
+        load_sources({"r.yaml": text})
+    except RuleFileError as error:
+        return error.problems
+    return None
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(EDITS)
+def test_mutated_text_loads_or_is_a_rule_file_error(edits: list[tuple[int, int, str]]) -> None:
+    text = GOOD
+    for at, cut, piece in edits:
+        text = text[:at] + piece + text[at + cut :]
+    problems = _problems_of_text(text)
+    assert problems is None or problems
+    assert all(problem.line >= 1 and problem.column >= 1 for problem in problems or ())
+
+
+def test_rule_tests_of_the_examples_parse_and_name_what_exists() -> None:
+    rules = {service.service: service for service in load(RULES).services}
+    tests = rule_tests.load(RULES / "tests")
+    assert [test.service for test in tests] == ["chat-70b", "coding-assistant"]
+    for test in tests:
+        assert test.rules.resolve() == (RULES / f"{test.service}.yaml").resolve()
+        service = rules[test.service]
+        pools = {pool.name for pool in service.pools}
+        assert test.start.keys() == pools
+        first = test.steps[0].expect[service.pools[0].name]
+        assert set(test.steps[0].signals.values()) == {"missing"}
+        assert (first.outcome, first.reason) == (Outcome.BLOCKED, Reason.TELEMETRY_UNHEALTHY)
+        for step in test.steps:
+            assert step.signals.keys() == {s.name for s in service.signals if not s.builtin}
+            assert step.expect.keys() <= pools
+
+
+def test_a_mistake_in_a_rule_test_has_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "t.yaml"
+    text = "rules: r.yaml\nservice: chat\nstart: {main: {ready: 2}}\nsteps:\n  - at: 1\n"
+    file.write_text(text + "    expct: {}\n")
+    with pytest.raises(RuleFileError) as caught:
+        rule_tests.load(file)
+    assert sorted(str(problem) for problem in caught.value.problems) == [
+        f"{file}:5:9: `1` is not a duration; write 30s, 5ms, 10m or 1h30m",
+        f"{file}:6:5: unknown key `expct` (did you mean `expect`?)",
+    ]
