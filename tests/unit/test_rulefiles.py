@@ -326,36 +326,9 @@ def test_the_schema_is_json_with_the_keys_as_written() -> None:
 PIECES = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
-        [
-            "\t",
-            "{",
-            "}",
-            "[",
-            "]",
-            ": ",
-            "- ",
-            "\n",
-            "'",
-            '"',
-            "|",
-            "&a ",
-            "*a",
-            "!!int ",
-            "!!float ",
-            "<<: ",
-            "? ",
-            "%",
-            "---\n",
-            "null",
-            "1e999",
-            ".nan",
-            "0x",
-            "9" * 20,
-            "\\",
-            "\x00",
-            "#",
-        ]
+        [*"\t{}[]|%#\n'\"\\\0", ": ", "- ", "&a ", "*a", "!!int ", "!!float ", "<<: ", "? "]
     ),
+    st.sampled_from(["---\n", "null", "1e999", ".nan", "0x", "9" * 20]),
 )
 EDITS = st.lists(
     st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), PIECES), min_size=1, max_size=4
