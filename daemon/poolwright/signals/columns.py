@@ -75,7 +75,7 @@ class Columns:
         return kept > 0
 
     def within(self, since: float, until: float) -> Floats:
-        """Rows with since < at <= until, oldest first; a view, for reading before the next change."""
+        """Rows with since < at <= until, oldest first; a view that the next change ends."""
         first, end = self._rows[: self._used, 0].searchsorted((since, until), "right").tolist()
         return self._rows[first:end]
 

@@ -1,7 +1,8 @@
 """The statistics that a rule may ask for, over the samples of a window or over replicas.
 
 Each is a function of the set of samples, not of their order of arrival; for `last`, the newest
-event time wins, and of several samples of that time the largest. Quantiles are exact: linear between the closest ranks (Hyndman & Fan 1996, type 7).
+event time wins, and of several samples of that time the largest value. Quantiles are exact: linear
+between the closest ranks (Hyndman & Fan 1996, type 7).
 """
 
 import numpy as np
@@ -42,7 +43,9 @@ def statistic(  # noqa: PLR0911  one line a statistic
 
 def slope(at: Floats, values: Floats) -> float:
     """Least squares, a second; NaN for fewer than two instants."""
-    offset = at - at.mean()
+    # From the earliest first: the mean of equal times is not always exactly that time.
+    offset = at - at.min()
+    offset -= offset.mean()
     spread = float((offset * offset).sum())
     return float((offset * (values - values.mean())).sum()) / spread if spread else float("nan")
 

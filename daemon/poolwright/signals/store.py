@@ -321,7 +321,8 @@ class WindowStore:
         self._keep_s, self._newest = saved.keep_s, saved.newest
         self.late, self.duplicates = saved.late, saved.duplicates
         tables = {"a": self._arrivals, "q": self._requests, "r": self._replicas}
-        for table in (*tables.values(), self._by_pool):
+        self._by_pool.clear()
+        for table in tables.values():
             table.clear()
         for kind, key, width, rows in saved.series:
             tables[kind][key] = Columns.from_bytes(width, rows)
