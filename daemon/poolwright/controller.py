@@ -3,6 +3,8 @@
 No hidden clock, no thread, no network: the caller gives telemetry, provider reports and the time.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -42,12 +44,12 @@ class Controller:
         """When the controller next wants to be asked; None before the first `decide`."""
 
     @classmethod
-    def from_rules(cls, path: str | Path) -> "Controller":
+    def from_rules(cls, path: str | Path) -> Controller:
         """Reads one rule file or a directory of them. Raises RuleFileError with every problem."""
         return cls(load(Path(path)))
 
     @classmethod
-    def from_sources(cls, sources: Mapping[str, str]) -> "Controller":
+    def from_sources(cls, sources: Mapping[str, str]) -> Controller:
         """As `from_rules`, from texts by file name."""
         return cls(load_sources(sources))
 

@@ -1,4 +1,4 @@
-"""Settings of the daemon, from `POOLWRIGHT_*` variables (nested with `__`) and an optional .env file."""
+"""Settings of the daemon, from `POOLWRIGHT_*` variables (nested with `__`) and a .env file."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ class KafkaSettings(BaseModel):
     fetch_max_records: int = Field(default=2000, ge=1)
     fetch_max_bytes: int = Field(default=16 * 1024 * 1024, ge=64 * 1024)
     max_pending_samples: int = Field(default=200_000, ge=1000)
-    """Consuming pauses while this many decoded samples wait for the next tick: memory stays bounded."""
+    """Consuming pauses while so many samples wait for the next tick: memory stays bounded."""
     commit_timeout_s: float = 5.0
     behind_after_s: float = 30.0
     """Telemetry whose newest sample is older than this while lag remains counts as behind."""

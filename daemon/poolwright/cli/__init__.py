@@ -1,4 +1,6 @@
-"""The command line. Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences),
+"""The command line.
+
+Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences),
 2 wrong use or settings, 3 something outside failed (Kafka, journal, provider), 130 interrupted.
 
 Commands import what they need when they run, so that `poolwright --help` answers at once.

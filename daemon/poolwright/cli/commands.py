@@ -65,7 +65,7 @@ def check(path: Annotated[Path, typer.Argument(help="A rule file or a directory.
 @app.command()
 def test(
     path: Annotated[Path, typer.Argument(help="A rule test file or a directory.")],
-    as_json: AsJson = False,
+    as_json: AsJson = False,  # noqa: PT028  a command, not a test
 ) -> None:
     """Runs unit tests of rules, without a daemon."""
     from poolwright.runtime.rule_tests import run_rule_tests  # noqa: PLC0415

@@ -4,8 +4,9 @@ No clock, no I/O: the tick carries the time, the samples and what providers repo
 reuse the buffers of the state that it is given; the state given must not be used afterwards.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -181,16 +182,24 @@ def _signals(
             value = _builtin(rule.metric, state, service, pool, report, at)
             signals.append(_known(rule.name, value))
         else:
-            signals.append(
-                state.store.evaluate(
-                    rule,
-                    service=service.service,
-                    pool=pool.name,
-                    at=at,
-                    expected_replicas=expected,
-                )
+            signal = state.store.evaluate(
+                rule,
+                service=service.service,
+                pool=pool.name,
+                at=at,
+                expected_replicas=expected,
             )
+            signals.append(_finite(signal))
     return tuple(signals)
+
+
+def _finite(signal: Signal) -> Signal:
+    """A statistic without a value (the slope of one sample) is missing, never a number."""
+    if signal.value is None or math.isfinite(signal.value):
+        return signal
+    return replace(
+        signal, status=SignalStatus.MISSING, value=None, why=Unhealthy.NO_SAMPLES, last_value=None
+    )
 
 
 def _known(name: str, value: float | None) -> Signal:

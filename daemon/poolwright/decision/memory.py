@@ -16,6 +16,8 @@ SETTLE_S = 5.0
 """A report this much newer than a command is believed over it when no action report says more."""
 STOCK_BACKOFF_S = 60.0
 STOCK_BACKOFF_MAX_S = 900.0
+KEPT_CAUSES = frozenset({"not_ready_in_time", "daemon_restarted", "stopping", "superseded"})
+"""Given up after the provider may well have obeyed: the next report says what became of it."""
 FAILURE_BACKOFF_S = 5.0
 FAILURE_BACKOFF_MAX_S = 300.0
 
@@ -86,7 +88,9 @@ def current_count(memory: PoolMemory, report: PoolReport) -> int:
     return report.desired
 
 
-def fold_action(memory: PoolMemory, action: ActionReport) -> PoolMemory:
+def fold_action(  # noqa: PLR0911  one line a status
+    memory: PoolMemory, action: ActionReport
+) -> PoolMemory:
     """What an action's progress changes in the pool's memory."""
     if action.startup_s is not None:
         memory = replace(memory, startup_s=(*memory.startup_s, action.startup_s)[-20:])
@@ -112,7 +116,7 @@ def fold_action(memory: PoolMemory, action: ActionReport) -> PoolMemory:
                 stock_until=action.at + wait_s,
                 stock_failures=memory.stock_failures + 1,
             )
-        case ActionStatus.GIVEN_UP if action.cause == "not_ready_in_time":
+        case ActionStatus.GIVEN_UP if action.cause in KEPT_CAUSES:
             return replace(memory, command=None)
         case ActionStatus.REFUSED | ActionStatus.GIVEN_UP:
             wait_s = min(FAILURE_BACKOFF_S * 2 ** min(memory.failures, 8), FAILURE_BACKOFF_MAX_S)

@@ -161,7 +161,7 @@ Trigger = ThresholdTrigger | TargetTrigger | ScheduleTrigger
 
 @dataclass(frozen=True, slots=True)
 class DirectionLimit:
-    """`step` per any window of `per_s`; `cooldown_s` after any change; `stabilise_s` of agreement."""
+    """`step` per any `per_s`; `cooldown_s` after any change; `stabilise_s` of agreement."""
 
     step: Amount
     per_s: float

@@ -80,7 +80,7 @@ class TraceContext:
 
 @dataclass(frozen=True, slots=True)
 class SampleBatch:
-    """What one fetch brought, decoded and valid. The names belong to the table it was decoded with."""
+    """What one fetch brought, decoded and valid, with the table of its names."""
 
     names: NameTable
     arrivals: ArrivalBatch

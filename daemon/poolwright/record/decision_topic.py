@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,8 @@ from aiokafka.errors import KafkaError
 from poolwright.model.decision import Decision
 
 CAPACITY = 1000
+RETRY_S = 1.0
+log = logging.getLogger(__name__)
 EVENT_TYPE = "dev.poolwright.decision.v1"
 
 
@@ -37,6 +40,14 @@ class DecisionTopic:
         self._task = asyncio.create_task(self._write(), name="decisions-topic")
 
     async def _write(self) -> None:
+        while True:
+            try:
+                await self._write_while_connected()
+            except KafkaError as error:
+                log.warning("cannot write to Kafka (%s); trying again", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _write_while_connected(self) -> None:
         async with AIOKafkaProducer(**self._options) as producer:
             while True:
                 decision = await self._queue.get()

@@ -36,6 +36,7 @@ create table if not exists checkpoint (
   one integer primary key check (one = 1), at real not null, offsets blob not null,
   state blob not null);
 """
+SHORTEST_ID = 4
 ENDED = ("refused", "given_up", "confirmed")
 
 
@@ -80,7 +81,11 @@ class Journal:
                 uri = f"{path.resolve().as_uri()}?mode=ro"
                 self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=5.0)
             else:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                except OSError as error:
+                    msg = f"{path.parent}: cannot be made ({error}); set POOLWRIGHT_DATA elsewhere"
+                    raise JournalError(msg) from error
                 self._db = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
                 self._db.execute("pragma journal_mode=wal")
                 self._db.execute("pragma synchronous=full")
@@ -166,19 +171,17 @@ class Journal:
         return Checkpoint(row[0], msgspec.json.decode(row[1], type=dict[str, int]), row[2])
 
     def decision(self, start: str) -> StoredDecision | None:
-        """The decision whose id is or starts with `start`."""
+        """The decision whose id is or starts with `start` (at least 4 characters of it)."""
+        if len(start) < SHORTEST_ID:
+            return None
         return self._one("where id >= ? and id < ? order by n limit 1", (start, start + "g"))
 
     def last_decision(self, pool: str | None = None) -> StoredDecision | None:
-        """The newest, one that acts first where there is any."""
-        where = "where pool = ?" if pool is not None else "where 1"
-        parameters = () if pool is None else (pool,)
-        acts = " and outcome in ('scale_up', 'scale_down', 'advise')"
-        for extra in (acts, ""):
-            found = self._one(f"{where}{extra} order by n desc limit 1", parameters)
-            if found is not None:
-                return found
-        return None
+        """The newest of a pool; of all pools, the newest that acts where there is any."""
+        if pool is not None:
+            return self._one("where pool = ? order by n desc limit 1", (pool,))
+        acts = "where outcome in ('scale_up', 'scale_down', 'advise') order by n desc limit 1"
+        return self._one(acts, ()) or self._one("order by n desc limit 1", ())
 
     def _one(self, clause: str, parameters: tuple[str, ...]) -> StoredDecision | None:
         with self._told():

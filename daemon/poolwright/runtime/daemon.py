@@ -156,6 +156,7 @@ class Daemon:
                     await self.topic.stop()
                 await asyncio.to_thread(self.tracing.flush, SHUTDOWN_S / 4)
                 await web.stop()
+        await asyncio.to_thread(self.tracing.close)
         self._journal_thread.shutdown(wait=True)
         self.journal.close()
 
@@ -173,7 +174,7 @@ class Daemon:
         return await loop.run_in_executor(self._journal_thread, lambda: function(*args))
 
     async def _end_open_actions(self) -> None:
-        """Actions that a crash cut off end as given up; the next report says what became of them."""
+        """Actions that a crash cut off end as given up; the next report tells the rest."""
         now = self.clock.now()
         for action in await self._in_journal(self.journal.open_actions):
             report = ActionReport(
@@ -311,9 +312,7 @@ class Daemon:
 
     async def _on_action(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
         await self._in_journal(self.journal.record_action, report, attempts)
-        if report.cause != "stopping":
-            # An action that a shutdown cut off may well have been carried out.
-            self._actions.append(report)
+        self._actions.append(report)
         self.metrics.acted(report)
         decision = self._decisions.get(report.pool)
         if decision is not None and decision.id == report.decision_id:

@@ -5,6 +5,7 @@ Bounded and never in the consumer's way: when the broker cannot take them, they 
 
 import asyncio
 import contextlib
+import logging
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -14,6 +15,8 @@ from poolwright.telemetry.connection import connection_options
 from poolwright.telemetry.decoder import DeadLetter
 
 CAPACITY = 1000
+RETRY_S = 1.0
+log = logging.getLogger(__name__)
 
 
 class DeadLetters:
@@ -38,6 +41,14 @@ class DeadLetters:
             self._task = asyncio.create_task(self._write(), name="dead-letters")
 
     async def _write(self) -> None:
+        while True:
+            try:
+                await self._write_while_connected()
+            except KafkaError as error:
+                log.warning("cannot write to Kafka (%s); trying again", error)
+                await asyncio.sleep(RETRY_S)
+
+    async def _write_while_connected(self) -> None:
         topic = self._settings.dead_letter_topic
         async with AIOKafkaProducer(**connection_options(self._settings)) as producer:
             while True:

@@ -29,7 +29,9 @@ from poolwright.telemetry.decoder import Decoder, Place
 log = logging.getLogger(__name__)
 
 MAX_CONTEXTS = 16
-POLL_MS = 200
+POLL_MS = 50
+FETCH_WAIT_MS = 100
+"""How long a broker may hold a fetch back: telemetry is wanted young."""
 PAUSED_S = 0.02
 REVOKE_DEADLINE_S = 5.0
 RETRY_S = 1.0
@@ -95,6 +97,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             group_id=self._settings.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             fetch_max_bytes=self._settings.fetch_max_bytes,
             max_partition_fetch_bytes=min(self._settings.fetch_max_bytes, 4 * 1024 * 1024),
             **connection_options(self._settings),
