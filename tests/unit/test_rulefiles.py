@@ -285,17 +285,18 @@ def test_a_schedule_longer_than_its_period_never_ends() -> None:
         ("30 7 * * *", "Europe/Paris", datetime(2026, 3, 29, 5, 30, tzinfo=UTC)),
     ],
 )
+@pytest.mark.parametrize("lasts_s", [600.0, 5400.0])
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_schedule_by_daylight_saving(
-    cron: str, tz: str, start: datetime, backwards: bool
+    cron: str, tz: str, start: datetime, backwards: bool, lasts_s: float
 ) -> None:
-    schedule = make(cron, tz, 600.0)
+    schedule = make(cron, tz, lasts_s)
     begin = start.timestamp()
     times = _steps(start - timedelta(hours=2), 5 * 3600)[::7]
-    times += [begin - 1.0, begin, begin + 599.0, begin + 600.0]
+    times += [begin - 1.0, begin, begin + lasts_s - 1.0, begin + lasts_s]
     times.sort(reverse=backwards)
     active = [at for at in times if schedule.active(at)]
-    assert active == [at for at in times if begin <= at < begin + 600]
+    assert active == [at for at in times if begin <= at < begin + lasts_s]
 
 
 def test_a_schedule_of_the_examples_by_weekday() -> None:
