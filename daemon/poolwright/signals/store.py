@@ -223,9 +223,11 @@ class WindowStore:
         rows = self._of_class(rule, rows)
         column = REQUEST_COLUMNS[rule.metric]
         rows = rows[~np.isnan(rows[:, column])]
-        alive, idle = self._alive(where, rule, at, expected)
         age_s = at - float(rows[-1, 0]) if len(rows) else None
         stat = "rate" if rule.metric == "rate" else rule.stat
+        alive = idle = False
+        if not len(rows):
+            alive, idle = self._alive(where, rule, at, expected)
         if stat in COUNTING:
             why = None if len(rows) or (alive and expected > 0) else Unhealthy.NO_SAMPLES
             why = Unhealthy.IDLE if why is not None and expected == 0 else why
