@@ -1,6 +1,8 @@
 """Native telemetry: every kind of event, and what becomes a dead letter."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,3 +183,15 @@ def test_any_service_without_a_list_of_them_and_no_places(names: NameTable) -> N
 def test_refused_events_intern_no_names(decode, names: NameTable) -> None:
     decode({**ARRIVAL, "service": "other"}, {**REQUEST, "pool": "hidden", "at": -1})
     assert names.names() == ()
+
+
+def test_the_documented_examples_decode(names: NameTable) -> None:
+    text = (Path(__file__).parents[2] / "docs/telemetry.md").read_text(encoding="utf-8")
+    examples = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    batch, dead = Decoder(names, None).decode(
+        [example.encode() for example in examples], now=None, places=None
+    )
+    assert not dead
+    assert (len(batch.arrivals.at), len(batch.requests.at), len(batch.replicas.at)) == (1, 1, 1)
+    assert not np.isnan(batch.replicas.values).any()
+    assert not np.isnan(batch.requests.e2e_s).any()
