@@ -74,6 +74,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._read: dict[TopicPartition, int] = {}
         self._dead: dict[str, int] = {}
         self._assigned: frozenset[TopicPartition] = frozenset()
+        self._expected: dict[TopicPartition, int] = {}
         self._newest_at: float | None = None
         self.dead_letters = DeadLetters(settings)
         self.generation = 0
@@ -136,14 +137,15 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._assigned = frozenset()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        self._assigned = frozenset(assigned)
-        for partition in self._assigned:
-            held = self._resume.get(partition)
-            if held is None:
-                continue
-            committed = await self._consumer.committed(partition)
-            if held > (committed or 0):
+        partitions = frozenset(assigned)
+        self._expected = {}
+        for partition in partitions:
+            held = self._resume.get(partition, 0)
+            committed = await self._consumer.committed(partition) or 0
+            if held > committed:
                 self._consumer.seek(partition, held)
+            self._expected[partition] = max(held, committed)
+        self._assigned = partitions
         self.joined = True
 
     def owns(self, service: str) -> bool:
@@ -166,7 +168,6 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 # Not fetching is what bounds memory; the group's heartbeat goes on by itself.
                 await asyncio.sleep(PAUSED_S)
                 continue
-            generation = self.generation
             try:
                 fetched = await self._consumer.getmany(
                     timeout_ms=POLL_MS, max_records=self._settings.fetch_max_records
@@ -175,11 +176,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 log.warning("Kafka does not answer (%s); trying again", error)
                 await asyncio.sleep(RETRY_S)
                 continue
-            if generation == self.generation:
-                for partition, records in fetched.items():
-                    self._take_in(partition, records)
+            for partition, records in fetched.items():
+                self._take_in(partition, records)
 
     def _take_in(self, partition: TopicPartition, records: list[Any]) -> None:
+        # A fetch may have begun before a rebalance and end after it. What is not ours any more is
+        # left to its owner; what would be read a second time is dropped by its offset.
+        if partition not in self._assigned:
+            return
+        expected = self._expected.get(partition, 0)
+        records = [record for record in records if record.offset >= expected]
+        if not records:
+            return
+        self._expected[partition] = records[-1].offset + 1
         values = [record.value or b"" for record in records]
         places = [Place(record.topic, record.partition, record.offset) for record in records]
         batch, dead = self._decoder.decode(
