@@ -11,14 +11,7 @@ from poolwright.model.names import NameTable
 from poolwright.settings import KafkaSettings
 from poolwright.telemetry.source import KafkaSource, TopicPartition
 
-pytestmark = [
-    pytest.mark.kafka,
-    # Remove together with the comparison of generations in KafkaSource._consume.
-    pytest.mark.xfail(
-        strict=False,
-        reason="records that getmany returns after waiting out a rebalance are dropped for good",
-    ),
-]
+pytestmark = pytest.mark.kafka
 
 PARTITIONS = 4
 

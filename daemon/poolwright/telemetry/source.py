@@ -74,6 +74,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._read: dict[TopicPartition, int] = {}
         self._dead: dict[str, int] = {}
         self._assigned: frozenset[TopicPartition] = frozenset()
+        self._revoking = False
         self._expected: dict[TopicPartition, int] = {}
         self._newest_at: float | None = None
         self.dead_letters = DeadLetters(settings)
@@ -126,6 +127,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         del revoked
+        # What is taken from here on could not be committed any more and would count twice.
+        self._revoking = True
         if self.on_revoked is not None and self._assigned:
             try:
                 await asyncio.wait_for(self.on_revoked(), REVOKE_DEADLINE_S)
@@ -138,6 +141,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = frozenset(assigned)
+        self._revoking = False
         self._expected = {}
         for partition in partitions:
             held = self._resume.get(partition, 0)
@@ -208,7 +212,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def take(self) -> Fetched | None:
         """Everything consumed since the last take; None when nothing was."""
         await asyncio.sleep(0)
-        if not self._read and not self._dead:
+        if self._revoking or not (self._read or self._dead):
             return None
         fetched = Fetched(tuple(self._pending), self._read, self._dead)
         self._pending, self._pending_samples, self._read, self._dead = [], 0, {}, {}
