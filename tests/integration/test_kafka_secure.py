@@ -52,3 +52,4 @@ async def test_wrong_password_says_what_to_check(secure: KafkaServer) -> None:
     source = KafkaSource(settings(secure, "wrong"), SystemClock(), NameTable(), None)
     with pytest.raises(TelemetryError, match="name and password of reader"):
         await source.start()
+    await asyncio.sleep(0.5)  # TLS connections take a moment to close
