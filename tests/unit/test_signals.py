@@ -73,6 +73,10 @@ class Bench:
     def waiting(self, *samples: tuple[float, str, float], now: float = 1e9) -> None:
         self.put(replicas=[(at, name, {"requests_waiting": v}) for at, name, v in samples], now=now)
 
+    def work(self, at: float, name: str, running: float, waiting: float) -> None:
+        metrics = {"requests_running": running, "requests_waiting": waiting}
+        self.put(replicas=[(at, name, metrics)], now=1e9)
+
     def ask(self, rule: SignalRule, at: float, expected: int = 1):
         return self.store.evaluate(
             rule, service="chat", pool="gpu", at=at, expected_replicas=expected
@@ -259,8 +263,12 @@ def test_arrivals_statuses(bench: Bench) -> None:
     bench.put(arrivals=[(50, 10)])
     stale = bench.ask(rule("arrivals", "rate"), 100)
     assert (stale.status, stale.why) == (SignalStatus.STALE, Unhealthy.TOO_OLD)
-    # Other samples of the service show that its telemetry flows.
+    # A silent gateway: replicas with work, or that do not say, are no proof of no arrivals.
+    bench.work(98, "a", 40, 0)
+    assert bench.ask(rule("arrivals", "rate", 10.0), 100).status is SignalStatus.STALE
     bench.waiting((99, "a", 0))
+    assert bench.ask(rule("arrivals", "rate", 10.0), 100).status is SignalStatus.STALE
+    bench.work(100, "a", 0, 0)
     assert bench.ask(rule("arrivals", "rate", 10.0), 100).value == 0.0
     assert bench.ask(rule("arrival_tokens", "avg", 10.0), 100).why is Unhealthy.NO_SAMPLES
 
@@ -277,10 +285,34 @@ def test_demand_is_arrivals_and_what_waits(bench: Bench) -> None:
 def test_demand_without_arrivals_is_believed_only_of_idle_replicas(bench: Bench) -> None:
     bench.put(arrivals=[(10, NAN)])
     assert bench.ask(DEMAND, 100).why is Unhealthy.TOO_OLD
-    bench.waiting((95, "a", 0))
-    assert bench.ask(DEMAND, 100).value == 0.0
-    bench.waiting((96, "a", 1))
+    bench.waiting((94, "a", 0))
     assert bench.ask(DEMAND, 100).status is SignalStatus.STALE
+    bench.work(95, "a", 0, 0)
+    assert bench.ask(DEMAND, 100).value == 0.0
+    bench.work(96, "a", 0, 1)
+    assert bench.ask(DEMAND, 100).status is SignalStatus.STALE
+
+
+def test_a_replica_that_does_not_say_its_work_is_not_idle(bench: Bench) -> None:
+    bench.put(replicas=[(99, "a", {"kv_cache_usage": 0.9})])
+    assert bench.ask(rule("ttft", "p95"), 100).why is Unhealthy.NO_SAMPLES
+
+
+def test_the_rate_of_a_counter_is_its_growth_over_resets(bench: Bench) -> None:
+    counts = [(80, 1000), (85, 1500), (90, 200), (95, 700)]
+    bench.put(
+        replicas=[(at, "a", {"generation_tokens_total": float(n)}) for at, n in counts], now=1e9
+    )
+    counter = SignalRule("s", "generation_tokens_total", "rate", 60.0, "sum")
+    assert bench.ask(counter, 100).value == (500 + 200 + 500) / 15
+    one = SignalRule("s", "generation_tokens_total", "rate", 3.0, "sum", max_age_s=10.0)
+    assert bench.ask(one, 96).value is None
+
+
+def test_a_stale_gauge_keeps_its_last_value_for_people(bench: Bench) -> None:
+    bench.waiting((50, "a", 7))
+    signal = bench.ask(gauge(window_s=30.0), 100)
+    assert (signal.why, signal.value, signal.last_value) == (Unhealthy.TOO_OLD, None, 7.0)
 
 
 # --- lateness --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ def statistic(  # noqa: PLR0911  one line a statistic
 ) -> float:
     """`stat` over samples; NaN where it has no value (slope of one sample, avg of none).
 
-    `rate` is the sum a second.
+    `rate` is the sum a second; for counters see `counter_rate`.
     """
     count = len(values)
     match stat:
@@ -39,6 +39,15 @@ def statistic(  # noqa: PLR0911  one line a statistic
             return slope(at, values)
         case _:
             return float(np.percentile(values, float(stat[1:])))
+
+
+def counter_rate(at: Floats, values: Floats) -> float:
+    """Growth a second of a counter, over resets (it starts at zero again); NaN for one instant."""
+    if len(at) < 2 or at[-1] <= at[0]:
+        return float("nan")
+    growth = np.diff(values)
+    growth = np.where(growth < 0, values[1:], growth)
+    return float(growth.sum() / (at[-1] - at[0]))
 
 
 def slope(at: Floats, values: Floats) -> float:

@@ -18,7 +18,7 @@ from poolwright.model.rule import RuleSet, SignalRule
 from poolwright.model.sample import REPLICA_METRICS, Bools, Floats, Ids, SampleBatch
 from poolwright.model.signal import Signal, SignalStatus, Unhealthy
 from poolwright.signals.columns import Columns
-from poolwright.signals.statistics import across_replicas, statistic
+from poolwright.signals.statistics import across_replicas, counter_rate, statistic
 
 LATENESS_S = 30.0
 DEMAND_WINDOW_S = 60.0
@@ -170,23 +170,29 @@ class WindowStore:
     ) -> Signal:
         column = 1 + REPLICA_METRICS.index(rule.metric)
         values: list[float] = []
+        old: list[float] = []
         newest, samples = -np.inf, 0
         for series in self._replica_series(where):
-            rows = series.within(at - max(rule.window_s, rule.max_age_s), at)
+            rows = series.within(-np.inf, at)
             rows = rows[~np.isnan(rows[:, column])]
             if not len(rows):
                 continue
             last_at = float(rows[-1, 0])
             newest = max(newest, last_at)
             if at - last_at > rule.max_age_s:
+                old.append(float(rows[-1, column]))
                 continue
             within = rows[rows[:, 0] > at - rule.window_s]
             # A window shorter than the sampling interval still has the newest sample.
             within = within if len(within) else rows[rows[:, 0] == last_at]
             samples += len(within)
-            values.append(statistic(rule.stat, within[:, 0], within[:, column], rule.window_s))
+            if rule.stat == "rate" and rule.metric.endswith("_total"):
+                values.append(counter_rate(within[:, 0], within[:, column]))
+            else:
+                values.append(statistic(rule.stat, within[:, 0], within[:, column], rule.window_s))
         values = [value for value in values if not np.isnan(value)]
-        value = across_replicas(rule.across or "sum", values) if values else None
+        shown = values or old
+        value = across_replicas(rule.across or "sum", shown) if shown else None
         age_s = None if newest == -np.inf else at - newest
         why: Unhealthy | None = None
         if expected == 0 and not values:
@@ -210,7 +216,8 @@ class WindowStore:
             rows = series.within(since, at)
             if len(rows) and at - float(rows[-1, 0]) <= rule.max_age_s:
                 reporting += 1
-                work += float(np.nansum(rows[:, 1:3]))
+                # NaN stays NaN: a replica that does not say what it has is not idle.
+                work += float(rows[:, 1:3].sum())
         alive = expected == 0 or reporting >= rule.quorum * expected
         return alive, work == 0.0
 
@@ -253,15 +260,13 @@ class WindowStore:
         if series is None:
             return _signal(rule, Unhealthy.NEVER_SEEN, None, None, 0, 0, 0)
         rows = series.within(at - rule.window_s, at)
-        newest_at = max(
-            known.get(-1 if service is None else service, -np.inf) for known in self._newest
-        )
-        newest_at = max(newest_at, float(rows[-1, 0])) if len(rows) else newest_at
-        age_s = max(0.0, at - newest_at)
+        last = series.within(-np.inf, at)[-1:, 0]
+        age_s = float(at - last[0]) if len(last) else None
         rows = self._of_class(rule, rows)
         if rule.metric == "arrival_tokens":
             rows = rows[~np.isnan(rows[:, 2])]
-        if age_s > rule.max_age_s:
+        if (age_s is None or age_s > rule.max_age_s) and not self._idle(service, at):
+            # A silent gateway and a service without requests look alike, but for the replicas.
             return _signal(rule, Unhealthy.TOO_OLD, None, age_s, len(rows), 0, 0)
         if not len(rows) and rule.stat not in COUNTING:
             return _signal(rule, Unhealthy.NO_SAMPLES, None, age_s, 0, 0, 0)
@@ -269,23 +274,32 @@ class WindowStore:
         value = statistic(rule.stat, rows[:, 0], weights, rule.window_s)
         return _signal(rule, None, value, age_s, len(rows), 0, 0)
 
+    def _idle(self, service: int | None, at: float) -> bool:
+        """Whether replicas of the service report, and all that do say that they have no work."""
+        waiting, running, reporting = self._work(-1 if service is None else service, at)
+        return reporting > 0 and waiting == 0.0 and running == 0.0
+
     def _demand(self, rule: SignalRule, service: int | None, at: float) -> Signal:
         number = -1 if service is None else service
         series = self._arrivals.get((number, -1, -1))
-        waiting, running, reporting = self._work(number, at)
+        waiting, _, reporting = self._work(number, at)
         if series is None:
             return _signal(rule, Unhealthy.NEVER_SEEN, None, None, 0, reporting, 0)
         rows = series.within(at - DEMAND_WINDOW_S, at)
-        value = len(rows) / DEMAND_WINDOW_S + waiting / DEMAND_WINDOW_S
+        value = len(rows) / DEMAND_WINDOW_S
+        value += 0.0 if np.isnan(waiting) else waiting / DEMAND_WINDOW_S
         age_s = at - float(rows[-1, 0]) if len(rows) else None
         if age_s is not None and age_s <= DEMAND_MAX_AGE_S:
             return _signal(rule, None, value, age_s, len(rows), reporting, 0)
-        if reporting and waiting == 0.0 and running == 0.0:
+        if self._idle(service, at):
             return _signal(rule, None, value, age_s, len(rows), reporting, 0)
         return _signal(rule, Unhealthy.TOO_OLD, None, age_s, len(rows), reporting, 0)
 
     def _work(self, service: int, at: float) -> tuple[float, float, int]:
-        """(waiting, running, replicas that report), the newest sample of each fresh replica."""
+        """(waiting, running, replicas that report), the newest sample of each fresh replica.
+
+        NaN where one of them does not say.
+        """
         waiting = running = 0.0
         reporting = 0
         for (owner, _), keys in self._by_pool.items():
@@ -294,7 +308,7 @@ class WindowStore:
             for key in keys:
                 rows = self._replicas[key].within(at - DEMAND_MAX_AGE_S, at)
                 if len(rows):
-                    last = np.nan_to_num(rows[-1])
+                    last = rows[-1]
                     running += float(last[1])
                     waiting += float(last[2])
                     reporting += 1
