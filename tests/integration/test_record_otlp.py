@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import grpc
 import pytest
@@ -113,6 +114,10 @@ def test_a_decision_is_one_trace_with_links_triggers_limits_and_calls(receiver) 
     tracing.close()
 
     spans = found.spans
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text()
+    named = {span.name for span in spans} | {a.key for span in spans for a in span.attributes}
+    named |= {a.key for span in spans for event in span.events for a in event.attributes}
+    assert {name for name in named if f"`{name}`" not in page} == set()
     assert {span.trace_id.hex() for span in spans} == {DECISION.id}
     assert len({span.span_id for span in spans}) == len(spans)
     (root,) = [span for span in spans if not span.parent_span_id]

@@ -1,5 +1,7 @@
 """The journal keeps decisions exactly, in order, and says what to do when it cannot."""
 
+from pathlib import Path
+
 import pytest
 
 from poolwright.errors import JournalError
@@ -116,8 +118,12 @@ def test_errors_say_what_to_do(tmp_path) -> None:
 
 
 def test_every_reason_and_outcome_has_its_sentence() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text()
     assert set(REASONS) == set(Reason)
     assert set(OUTCOMES) == set(Outcome)
+    for reason, sentence in REASONS.items():
+        assert f"| `{reason}` | {sentence} |" in page
+    assert all(f"`{outcome}`" in page for outcome in Outcome)
 
 
 def test_explain_for_machines(tmp_path) -> None:
