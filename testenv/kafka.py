@@ -41,6 +41,7 @@ COORDINATES = (
 )
 CACHE = Path(__file__).resolve().parent.parent / ".cache" / "kafka"
 HOST = "127.0.0.1"
+SYSTEM_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 JVM_OPTIONS = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 _LOG4J = """\
@@ -93,6 +94,10 @@ def _fetch(wanted: str, repository: Path) -> list[Path]:
     jgo's command line would start (and without one, download) a Java only to sort jars into class
     path and module path, so its resolver is used directly.
     """
+    # requests trusts a list of its own; a machine behind a proxy has its authority in the system's.
+    for bundle in SYSTEM_BUNDLES:
+        if Path(bundle).exists():
+            os.environ.setdefault("REQUESTS_CA_BUNDLE", bundle)
     context = MavenContext(repo_cache=repository, timeout=60)
     roots = [
         context.create_dependency(replace(coordinate, scope="compile"))

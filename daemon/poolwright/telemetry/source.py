@@ -75,6 +75,8 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._dead: dict[str, int] = {}
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._revoking = False
+        self._assigning = False
+        self._early: list[Mapping[TopicPartition, list[Any]]] = []
         self._expected: dict[TopicPartition, int] = {}
         self._newest_at: float | None = None
         self.dead_letters = DeadLetters(settings)
@@ -141,15 +143,19 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         partitions = frozenset(assigned)
-        self._revoking = False
-        self._expected = {}
+        self._revoking, self._assigning = False, True
+        self._expected, self._early = {}, []
         for partition in partitions:
             held = self._resume.get(partition, 0)
             committed = await self._consumer.committed(partition) or 0
             if held > committed:
                 self._consumer.seek(partition, held)
             self._expected[partition] = max(held, committed)
-        self._assigned = partitions
+        self._assigned, self._assigning = partitions, False
+        early, self._early = self._early, []
+        for fetched in early:
+            for partition, records in fetched.items():
+                self._take_in(partition, records)
         self.joined = True
 
     def owns(self, service: str) -> bool:
@@ -179,6 +185,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             except KafkaError as error:
                 log.warning("Kafka does not answer (%s); trying again", error)
                 await asyncio.sleep(RETRY_S)
+                continue
+            if self._assigning:
+                # The client fetches before the callback below has said where to go on from.
+                self._early.append(fetched)
                 continue
             for partition, records in fetched.items():
                 self._take_in(partition, records)
