@@ -17,6 +17,13 @@ class NameTable:
             self._names.append(name)
         return found
 
+    def intern_all(self, names: list[str]) -> list[int]:
+        """The numbers of many names: one look-up each, which is what a batch has time for."""
+        try:
+            return list(map(self._ids.__getitem__, names))
+        except KeyError:
+            return [self.intern(name) for name in names]
+
     def find(self, name: str) -> int | None:
         """The number of a name already seen, else None."""
         return self._ids.get(name)

@@ -24,6 +24,7 @@ from poolwright.model.sample import (
     TraceContext,
 )
 
+OK = frozenset({"ok", 200})
 FUTURE_S = 300.0
 """Event times further ahead of now are impossible."""
 _NAN = float("nan")
@@ -151,12 +152,13 @@ class Decoder:
         return batch, dead
 
     def _ids(self, names: list[str]) -> Ids:
-        intern = self._names.intern
-        return np.fromiter((intern(name) for name in names), np.int32, len(names))
+        return np.array(self._names.intern_all(names), dtype=np.int32)
 
     def _unknown(self, names: list[str]) -> Bools:
         known = self._services
         if known is None:
+            return np.zeros(len(names), dtype=np.bool_)
+        if known.issuperset(names):
             return np.zeros(len(names), dtype=np.bool_)
         return np.fromiter((name not in known for name in names), np.bool_, len(names))
 
@@ -212,10 +214,12 @@ class Decoder:
         refuse: Callable[[str, Bools, list[int]], None],
     ) -> RequestBatch:
         at = np.array([e.at for e in events], dtype=np.float64)
-        numbers = np.array(
-            [(e.input_tokens, e.output_tokens, e.ttft_s, e.itl_s, e.e2e_s) for e in events],
-            dtype=np.float64,
-        ).reshape(-1, 5)
+        numbers = np.empty((len(events), 5), order="F")
+        numbers[:, 0] = [e.input_tokens for e in events]
+        numbers[:, 1] = [e.output_tokens for e in events]
+        numbers[:, 2] = np.array([e.ttft_s for e in events], dtype=np.float64)
+        numbers[:, 3] = np.array([e.itl_s for e in events], dtype=np.float64)
+        numbers[:, 4] = np.array([e.e2e_s for e in events], dtype=np.float64)
         keep = self._keep(at, [e.service for e in events], numbers, latest, origin, refuse)
         if not keep.all():
             events = [e for e, kept in zip(events, keep.tolist(), strict=True) if kept]
@@ -232,7 +236,7 @@ class Decoder:
             ttft_s,
             itl_s,
             e2e_s,
-            np.fromiter((e.status in ("ok", 200) for e in events), np.bool_, len(events)),
+            np.array([e.status in OK for e in events], dtype=np.bool_),
         )
 
     def _replicas(

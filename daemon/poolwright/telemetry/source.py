@@ -8,14 +8,15 @@ twice.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.structs import TopicPartition
+from typing_extensions import override
 
 from poolwright.clock import Clock
 from poolwright.errors import TelemetryError
@@ -199,14 +200,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if partition not in self._assigned:
             return
         expected = self._expected.get(partition, 0)
-        records = [record for record in records if record.offset >= expected]
-        if not records:
-            return
+        if records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
+            if not records:
+                return
         self._expected[partition] = records[-1].offset + 1
         values = [record.value or b"" for record in records]
-        places = [Place(record.topic, record.partition, record.offset) for record in records]
         batch, dead = self._decoder.decode(
-            values, now=self._clock.now(), places=places, contexts=_contexts(records)
+            values, now=self._clock.now(), places=_Places(records), contexts=_contexts(records)
         )
         for letter in dead:
             self._dead[letter.reason] = self._dead.get(letter.reason, 0) + 1
@@ -268,9 +269,33 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return any(self.lag().values())
 
 
+class _Places(Sequence[Place]):
+    """Places made when asked for: only refused messages need theirs."""
+
+    def __init__(self, records: list[Any]) -> None:
+        self._records = records
+
+    @overload
+    def __getitem__(self, index: int) -> Place: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Place]: ...
+    @override
+    def __getitem__(self, index: int | slice) -> Place | list[Place]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        record = self._records[index]
+        return Place(record.topic, record.partition, record.offset)
+
+    @override
+    def __len__(self) -> int:
+        return len(self._records)
+
+
 def _contexts(records: list[Any]) -> tuple[TraceContext, ...]:
     found: list[TraceContext] = []
     for record in reversed(records):
+        if not record.headers:
+            continue
         for name, value in record.headers:
             if name == "traceparent" and record.key is not None:
                 parts = value.decode("ascii", "replace").split("-")
