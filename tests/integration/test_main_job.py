@@ -127,7 +127,7 @@ async def test_the_azure_trace_through_kafka_with_a_kill_half_way(  # noqa: PLR0
     assert summary["ended"] == summary["requests"] == 8819
     assert {d.outcome for d in acts} == {"scale_up", "scale_down"}
     assert 0 < before < len(decisions)
-    assert all(2 <= d.desired <= 24 for d in decisions if d.pool == "code-h100")
+    assert all(2 <= d.desired <= 24 for d in acts if d.pool == "code-h100")
 
     journal = Journal(tmp_path / "journal.db", read_only=True)
     rules = rulefiles.load_sources(journal.rules(decisions[0].rules_revision))
