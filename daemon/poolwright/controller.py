@@ -12,6 +12,7 @@ import msgspec
 
 from poolwright.decision import dump_state, load_state, new_state, next_wake, step
 from poolwright.model.decision import Decision
+from poolwright.model.names import NameTable
 from poolwright.model.pool import ActionReport, PoolReport
 from poolwright.model.rule import RuleSet
 from poolwright.model.sample import SampleBatch
@@ -58,6 +59,11 @@ class Controller:
         return self._rules
 
     @property
+    def names(self) -> NameTable:
+        """The table that batches given to `ingest` must be decoded with; new after `restore`."""
+        return self._state.names
+
+    @property
     def checks(self) -> int:
         """Evaluations so far that found nothing new and made no decision."""
         return self._state.checks
@@ -83,6 +89,9 @@ class Controller:
                 case bytes():
                     values.append(record)
                 case SampleBatch():
+                    if record.names is not self._state.names:
+                        msg = "the batch was decoded with another name table; use Controller.names"
+                        raise ValueError(msg)
                     self._batches.append(record)
                     accepted += len(record)
                 case _:
