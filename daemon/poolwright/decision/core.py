@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from poolwright.decision.decide import decide_pool
-from poolwright.decision.memory import PoolMemory, current_count, fold_action
+from poolwright.decision.memory import PoolMemory, current_count, fold_action, last_count
 from poolwright.model.decision import Decision, PoolInputs
 from poolwright.model.names import NameTable
 from poolwright.model.pool import PoolReport
@@ -156,7 +156,7 @@ def _told(state: CoreState, pool: PoolRule) -> int:
     memory = state.memories.get(pool.name, PoolMemory())
     report = state.reports.get(pool.name)
     if report is None:
-        return memory.counts[-1][1] if memory.counts else 0
+        return last_count(memory)
     return current_count(memory, report)
 
 

@@ -20,6 +20,7 @@ from poolwright.decision.memory import (
     encode_memory,
     fold_count,
     fold_wish,
+    last_count,
 )
 from poolwright.model.decision import (
     Decision,
@@ -91,7 +92,7 @@ def _judge(
 ) -> tuple[Verdict, PoolMemory]:
     report = inputs.report
     if report is None:
-        count = memory.counts[-1][1] if memory.counts else 0
+        count = last_count(memory)
         verdict = Verdict(count, count, Outcome.BLOCKED, Reason.UNKNOWN_POOL, (), ())
         return verdict, memory
     current = current_count(memory, report)

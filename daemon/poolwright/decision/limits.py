@@ -6,7 +6,7 @@ current count, therefore bounds that hold at the start hold at the end.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poolwright.decision.memory import PoolMemory
 from poolwright.model.decision import LimitEffect, PoolInputs, Reason
@@ -40,21 +40,8 @@ def apply_limits(draft: Draft) -> tuple[int, tuple[LimitEffect, ...]]:
         effect = limit(draft)
         if effect is not None and effect.after != draft.wanted:
             effects.append(effect)
-            draft = _with_wanted(draft, effect.after)
+            draft = replace(draft, wanted=effect.after)
     return draft.wanted, tuple(effects)
-
-
-def _with_wanted(draft: Draft, wanted: int) -> Draft:
-    return Draft(
-        draft.service,
-        draft.pool,
-        draft.inputs,
-        draft.memory,
-        draft.current,
-        wanted,
-        draft.blind,
-        draft.advantage,
-    )
 
 
 def _hold(draft: Draft, limit: Reason, detail: str) -> LimitEffect:

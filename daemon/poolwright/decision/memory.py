@@ -80,6 +80,11 @@ def decode_memory(data: bytes) -> PoolMemory:
     return _decode.decode(data)
 
 
+def last_count(memory: PoolMemory) -> int:
+    """The last count known of a pool that does not report; 0 where none ever was."""
+    return memory.counts[-1][1] if memory.counts else 0
+
+
 def current_count(memory: PoolMemory, report: PoolReport) -> int:
     """The count that the pool was last told, by whoever."""
     command = memory.command

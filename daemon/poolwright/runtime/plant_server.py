@@ -19,8 +19,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from poolwright import rulefiles
-from poolwright.clock import Clock, ScaledClock, SystemClock
+from poolwright.clock import Clock
 from poolwright.model.rule import ServiceRule
+from poolwright.runtime.timekeeping import make_clock
 from poolwright.runtime.traces import open_trace
 from poolwright.settings import Settings
 from poolwright.simulation.coding import coding_hour
@@ -100,14 +101,7 @@ async def serve_plant(
     seed: int = 1,
 ) -> None:
     """Plays the workload to its end and until the plant has drained."""
-    scale = settings.clock
-    clock: Clock = SystemClock()
-    if scale.origin_wall_s:
-        clock = ScaledClock(
-            speed=scale.speed,
-            origin_wall=scale.origin_wall_s,
-            origin_event=scale.origin_event_s,
-        )
+    clock = make_clock(settings.clock)
     plant = Plant(plant_for(service), seed=seed)
     start = clock.now()
     for pool in service.pools:

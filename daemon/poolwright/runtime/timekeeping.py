@@ -5,8 +5,8 @@ from poolwright.settings import ClockSettings
 
 
 def make_clock(settings: ClockSettings) -> Clock:
-    """The system's clock, unless a speed is set (demo, tests)."""
-    if settings.speed == 1.0:
+    """The system's clock, unless a speed or an origin is set (demo, tests)."""
+    if settings.speed == 1.0 and not settings.origin_wall_s:
         return SystemClock()
     return ScaledClock(
         speed=settings.speed,

@@ -1,6 +1,6 @@
 """What a simulated plant consists of: pools with their speed, price, stock and faults."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from poolwright.model.rule import ServiceRule
@@ -48,16 +48,8 @@ def plant_for(service: ServiceRule) -> PlantSpec:
     """The plant that a rule file declares; pools without a profile get PoolSpec's speed."""
     pools = []
     for pool in service.pools:
-        speed: dict[str, Any] = (
-            {}
-            if pool.profile is None
-            else {
-                "itl_base_s": pool.profile.itl_base_s,
-                "itl_per_request_s": pool.profile.itl_per_request_s,
-                "prefill_base_s": pool.profile.prefill_base_s,
-                "prefill_per_token_s": pool.profile.prefill_per_token_s,
-            }
-        )
+        # A declared profile names its figures as PoolSpec does.
+        speed: dict[str, Any] = {} if pool.profile is None else asdict(pool.profile)
         pools.append(
             PoolSpec(
                 name=pool.name,
@@ -65,7 +57,6 @@ def plant_for(service: ServiceRule) -> PlantSpec:
                 price_usd_per_hour=pool.price_usd_per_hour or 0.0,
                 lease_s=pool.lease_s,
                 serves=pool.serves,
-                max_batch=pool.profile.max_batch if pool.profile else 64,
                 **speed,
             )
         )
