@@ -109,6 +109,10 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
         status = json.loads(await get(port, "/status"))
         assert "coding-assistant.yaml:" in status["reload_error"]
         assert "poolwright_rules_reload_failed 1.0" in await get(port, "/metrics")
+        file.write_text(good.replace("{simulated: {pool: code-wse}}", "{nowhere: {pool: x}}"))
+        await told.until("STATUS=rules refused", count=2)
+        status = json.loads(await get(port, "/status"))
+        assert "no provider is called 'nowhere'" in status["reload_error"]
         file.write_text(good.replace("max: 24", "max: 25"))
         deadline = time.monotonic() + 15
         while json.loads(await get(port, "/status"))["reload_error"] is not None:

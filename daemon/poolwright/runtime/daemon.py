@@ -22,7 +22,7 @@ from poolwright.actuation.provider import Provider
 from poolwright.actuation.registry import make_providers
 from poolwright.clock import Clock
 from poolwright.decision import CoreState, dump_state, load_state, new_state, step
-from poolwright.errors import RuleFileError
+from poolwright.errors import PoolwrightError, RuleFileError
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
 from poolwright.model.rule import Mode, RuleSet
@@ -84,12 +84,13 @@ class Daemon:
         source.on_revoked = self._checkpoint
         return source
 
+    def _make_providers(self, rules: RuleSet) -> Mapping[str, Provider]:
+        pools = [pool for service in rules.services for pool in service.pools]
+        return make_providers(pools, self.settings)
+
     def _make_executor(self) -> Executor:
-        providers: Mapping[str, Provider] = make_providers(
-            [pool for service in self.rules.services for pool in service.pools], self.settings
-        )
         return Executor(
-            providers,
+            self._make_providers(self.rules),
             self.clock,
             self.settings,
             on_report=self._on_action,
@@ -285,6 +286,12 @@ class Daemon:
 
     async def _use(self, rules: RuleSet | None, error: str | None) -> None:
         """All or nothing: a refused edit leaves the last good set in force, and is seen."""
+        providers: Mapping[str, Provider] = {}
+        if rules is not None:
+            try:
+                providers = self._make_providers(rules)
+            except PoolwrightError as refused:
+                rules, error = None, str(refused)
         if rules is None:
             self.reload_error = error
             self.metrics.reload(failed=True, revision=self.rules.revision)
@@ -294,9 +301,7 @@ class Daemon:
         self.reload_error = None
         self.rules = rules
         self.source.use_services(self._services())
-        self.executor.use_providers(
-            make_providers([p for s in rules.services for p in s.pools], self.settings)
-        )
+        self.executor.use_providers(providers)
         self.metrics.reload(failed=False, revision=rules.revision)
         notify.status(f"rules {rules.revision} in force")
         log.info("rules %s in force", rules.revision)
