@@ -9,9 +9,9 @@ from testenv.kafka import KafkaServer
 
 from poolwright.clock import SystemClock
 from poolwright.errors import TelemetryError
+from poolwright.messaging.connection import connection_options
 from poolwright.model.names import NameTable
 from poolwright.settings import KafkaSettings
-from poolwright.telemetry.connection import connection_options
 from poolwright.telemetry.source import KafkaSource
 
 pytestmark = pytest.mark.kafka

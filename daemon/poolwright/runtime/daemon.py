@@ -23,11 +23,13 @@ from poolwright.actuation.registry import make_providers
 from poolwright.clock import Clock
 from poolwright.decision import CoreState, dump_state, load_state, new_state, step
 from poolwright.errors import PoolwrightError, RuleFileError
+from poolwright.messaging.connection import connection_options
+from poolwright.messaging.outbox import Outbox
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
 from poolwright.model.rule import Mode, RuleSet
 from poolwright.model.tick import Health, Tick
-from poolwright.record.decision_topic import DecisionTopic
+from poolwright.record.decision_topic import decision_message
 from poolwright.record.http import HealthReport, health_app
 from poolwright.record.journal import Journal
 from poolwright.record.metrics import DaemonMetrics
@@ -35,7 +37,6 @@ from poolwright.record.traces import Tracing
 from poolwright.runtime import notify
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
-from poolwright.telemetry.connection import connection_options
 from poolwright.telemetry.source import Fetched, KafkaSource, TopicPartition
 
 log = logging.getLogger("poolwright")
@@ -59,11 +60,7 @@ class Daemon:
         self.tracing = Tracing(settings.traces, self.journal)
         self.state, self._offsets = self._load_checkpoint()
         self.source = self._make_source()
-        self.topic = (
-            DecisionTopic(settings.kafka.decisions_topic, connection_options(settings.kafka))
-            if settings.kafka.decisions_topic is not None
-            else None
-        )
+        self.topic = Outbox(settings.kafka.decisions_topic, connection_options(settings.kafka))
         self.executor: Executor = self._make_executor()
         self._reports: list[PoolReport] = []
         self._actions: list[ActionReport] = []
@@ -123,8 +120,7 @@ class Daemon:
         await web.start()
         notify.status("joining Kafka")
         await self.source.start()
-        if self.topic is not None:
-            await self.topic.start()
+        await self.topic.start()
         loops = [
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self._report_loop(), name="reports"),
@@ -153,8 +149,7 @@ class Daemon:
                 await self.executor.stop(SHUTDOWN_S / 2)
                 await self._checkpoint()
                 await self.source.stop()
-                if self.topic is not None:
-                    await self.topic.stop()
+                await self.topic.stop()
                 await asyncio.to_thread(self.tracing.flush, SHUTDOWN_S / 4)
                 await web.stop()
         await asyncio.to_thread(self.tracing.close)
@@ -238,8 +233,7 @@ class Daemon:
     def _record(self, decision: Decision) -> None:
         self.tracing.trace_decision(decision)
         self.metrics.decided(decision)
-        if self.topic is not None:
-            self.topic.publish(decision)
+        self.topic.put(decision_message(decision))
         if decision.acts:
             log.info(
                 "%s %s: %d to %d, because %s (explain %s)",

@@ -20,11 +20,12 @@ from typing_extensions import override
 
 from poolwright.clock import Clock
 from poolwright.errors import TelemetryError
+from poolwright.messaging.connection import advice, connection_options
+from poolwright.messaging.outbox import Outbox
 from poolwright.model.names import NameTable
 from poolwright.model.sample import SampleBatch, TraceContext
 from poolwright.settings import KafkaSettings
-from poolwright.telemetry.connection import advice, connection_options
-from poolwright.telemetry.dead_letters import DeadLetters
+from poolwright.telemetry.dead_letters import dead_letter_message
 from poolwright.telemetry.decoder import Decoder, Place
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._early: list[Mapping[TopicPartition, list[Any]]] = []
         self._expected: dict[TopicPartition, int] = {}
         self._newest_at: float | None = None
-        self.dead_letters = DeadLetters(settings)
+        self.dead_letters = Outbox(settings.dead_letter_topic, connection_options(settings))
         self.generation = 0
         """Grows with every rebalance: what fences an owner that lost its partitions."""
         self.joined = False
@@ -211,7 +212,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         )
         for letter in dead:
             self._dead[letter.reason] = self._dead.get(letter.reason, 0) + 1
-            self.dead_letters.put(letter)
+            self.dead_letters.put(dead_letter_message(letter))
         self._read[partition] = records[-1].offset + 1
         if len(batch):
             self._pending.append(batch)
