@@ -98,6 +98,12 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
         await told.until("WATCHDOG=1", count=2)
         await get(port, "/healthz")
         await get(port, "/readyz")
+        metrics = await get(port, "/metrics")
+        assert "poolwright_rules_info{revision=" in metrics
+        # Nobody listens at the simulated plant's address: the calls fail, and are seen to.
+        assert 'poolwright_provider_call_seconds_count{error="unreachable",operation="read"}' in (
+            metrics
+        )
 
         daemon.send_signal(signal.SIGHUP)
         await told.until("RELOADING=1")

@@ -44,6 +44,12 @@ class DaemonMetrics:
             buckets=(15, 30, 60, 90, 120, 180, 240, 300, 600, 1200),
             registry=registry,
         )
+        self._calls = Histogram(
+            PREFIX + "provider_call_seconds",
+            "Calls of provider APIs, by the kind of their error or ''.",
+            ["operation", "error"],
+            registry=registry,
+        )
         self.decide_seconds = Histogram(
             PREFIX + "decide_seconds",
             "One step of the core.",
@@ -60,6 +66,9 @@ class DaemonMetrics:
         self._decisions.labels(
             decision.service, decision.pool, decision.outcome.value, decision.reason.value
         ).inc()
+
+    def called(self, operation: str, seconds: float, error: str) -> None:
+        self._calls.labels(operation, error).observe(seconds)
 
     def acted(self, report: ActionReport) -> None:
         self._actions.labels(report.pool, report.status.value, report.cause).inc()

@@ -17,6 +17,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from poolwright import rulefiles
+from poolwright.actuation.calls import Observed
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import Provider
 from poolwright.actuation.registry import make_providers
@@ -57,6 +58,7 @@ class Daemon:
         self.journal = Journal(settings.data / "journal.db")
         self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self.metrics = DaemonMetrics(CollectorRegistry())
+        self.metrics.reload(failed=False, revision=self.rules.revision)
         self.tracing = Tracing(settings.traces, self.journal)
         self.state, self._offsets = self._load_checkpoint()
         self.source = self._make_source()
@@ -83,7 +85,10 @@ class Daemon:
 
     def _make_providers(self, rules: RuleSet) -> Mapping[str, Provider]:
         pools = [pool for service in rules.services for pool in service.pools]
-        return make_providers(pools, self.settings)
+        return {
+            pool: Observed(provider, self.clock, self.metrics.called)
+            for pool, provider in make_providers(pools, self.settings).items()
+        }
 
     def _make_executor(self) -> Executor:
         return Executor(
