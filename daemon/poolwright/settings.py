@@ -33,6 +33,15 @@ class TraceSettings(BaseModel):
     otlp_endpoint: str | None = None
     protocol: Literal["grpc", "http/protobuf"] = "grpc"
     service_name: str = "poolwright"
+    export_timeout_s: float = Field(default=10.0, gt=0)
+    """One export with its retries, in real seconds; then its spans count as dropped."""
+
+
+class JournalSettings(BaseModel):
+    keep_days: float = Field(default=14.0, gt=0)
+    """Decisions, actions and spans older than this are forgotten."""
+    max_mb: int = Field(default=4096, ge=16)
+    """The oldest are forgotten earlier where the journal would be larger than this."""
 
 
 class ClockSettings(BaseModel):
@@ -51,6 +60,7 @@ class Settings(BaseSettings):
     """Folder of the journal and the checkpoint."""
     kafka: KafkaSettings = KafkaSettings()
     traces: TraceSettings = TraceSettings()
+    journal: JournalSettings = JournalSettings()
     clock: ClockSettings = ClockSettings()
     http_host: str = "127.0.0.1"
     http_port: int = 9464

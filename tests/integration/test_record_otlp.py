@@ -96,7 +96,7 @@ def receiver(request):
 
 
 class NoSink:
-    def record_span(self, decision_id: str, body: bytes) -> None:
+    def record_spans(self, spans) -> None:
         raise AssertionError
 
 
@@ -108,7 +108,7 @@ def test_a_decision_is_one_trace_with_links_triggers_limits_and_calls(receiver) 
     done = ActionReport("gpu", DECISION.id, 1002.5, ActionStatus.DONE, 4)
     ready = ActionReport("gpu", DECISION.id, 1100.0, ActionStatus.CONFIRMED, 4, startup_s=97.5)
     tracing.trace_action(DECISION, done, attempts)
-    tracing.trace_action(DECISION, ready, [])
+    tracing.trace_action(DECISION, ready, [], after_done=True)
     assert tracing.flush(10.0)
     assert tracing.dropped == 0
     tracing.close()
@@ -151,8 +151,8 @@ def test_without_an_endpoint_spans_go_to_the_journal() -> None:
         def __init__(self) -> None:
             self.ids: list[str] = []
 
-        def record_span(self, decision_id: str, body: bytes) -> None:
-            self.ids.append(decision_id)
+        def record_spans(self, spans) -> None:
+            self.ids += [decision_id for decision_id, _ in spans]
 
     sink = Sink()
     tracing = Tracing(TraceSettings(), sink)

@@ -97,8 +97,6 @@ def test_a_checkpoint_replaces_the_one_before(tmp_path) -> None:
     saved = journal.load_checkpoint()
     assert saved is not None
     assert (saved.at, saved.offsets, saved.state) == (2.0, {"t/0": 9}, b"two")
-    journal.record_tick(100.0, [decision(1)], RULES)
-    assert journal.prune(200.0) == 1
     journal.close()
 
 

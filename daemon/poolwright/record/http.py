@@ -19,6 +19,8 @@ class HealthReport:
     """Ticks are happening."""
     ready: bool
     """Rules are loaded and the group is joined."""
+    problem: str | None = None
+    """What keeps it from acting although it is up: the journal cannot be written."""
 
 
 def health_app(
@@ -35,7 +37,10 @@ def health_app(
         return _answer("alive", "ticks have stopped", good=health().alive)
 
     async def readyz(_: Request) -> Response:
-        return _answer("ready", "no tick yet or not in the group", good=health().ready)
+        report = health()
+        if report.ready and report.problem is not None:
+            return PlainTextResponse(f"nothing is scaled: {report.problem}\n", 503)
+        return _answer("ready", "no tick yet or not in the group", good=report.ready)
 
     async def show_status(_: Request) -> Response:
         return JSONResponse(status())

@@ -1,13 +1,15 @@
 """The durable record: ticks, decisions with their inputs, actions, rules, spans, checkpoint.
 
 One SQLite file in WAL mode: the daemon writes, `explain`, `status` and `replay` read meanwhile.
-Each call is one transaction. The runtime calls it from a single thread of its own.
+Each call is one transaction, so that a call that fails has changed nothing. The runtime calls it
+from a single thread of its own.
 """
 
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,27 +19,17 @@ from poolwright.errors import JournalError
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, Attempt
 from poolwright.model.rule import RuleSet
+from poolwright.record.journal_format import VERSION, migrate, version_of
 
-VERSION = 1
-SCHEMA = """
-create table if not exists ticks (at real not null, revision text not null, decisions integer);
-create table if not exists decisions (
-  n integer primary key, id text not null unique, at real not null, service text not null,
-  pool text not null, outcome text not null, body blob not null);
-create index if not exists decisions_pool on decisions (pool, n);
-create table if not exists actions (
-  n integer primary key, decision_id text not null, at real not null, pool text not null,
-  status text not null, body blob not null);
-create index if not exists actions_decision on actions (decision_id, n);
-create table if not exists rules (revision text primary key, sources blob not null);
-create table if not exists spans (decision_id text, body blob not null);
-create index if not exists spans_decision on spans (decision_id);
-create table if not exists checkpoint (
-  one integer primary key check (one = 1), at real not null, offsets blob not null,
-  state blob not null);
-"""
 SHORTEST_ID = 4
+LOCK_S = 5.0
+"""How long another process's transaction is waited for."""
 ENDED = ("refused", "given_up", "confirmed")
+PRUNED_AT_ONCE = 500
+"""Decisions that one transaction forgets: some 20 ms in which nothing else is written."""
+PAGE = 200
+CHANGES = "outcome in ('scale_up', 'scale_down')"
+"""Spelled as in the index that answers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +37,19 @@ class StoredDecision:
     decision: Decision
     number: int
     """Order of writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a walk through a pool's past needs of each decision."""
+
+    id: str
+    at: float
+    current: int
+    desired: int
+    outcome: str
+    reason: str
+    rules_revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Checkpoint:
 
 _decision = msgspec.json.Decoder(Decision)
 _action = msgspec.json.Decoder(StoredAction)
+_brief = msgspec.json.Decoder(Brief)
 
 
 class Journal:
@@ -79,23 +85,26 @@ class Journal:
                     msg = f"{path}: there is no journal here yet; set POOLWRIGHT_DATA to its folder"
                     raise JournalError(msg)
                 uri = f"{path.resolve().as_uri()}?mode=ro"
-                self._db = sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=5.0)
+                self._db = sqlite3.connect(
+                    uri, uri=True, check_same_thread=False, timeout=LOCK_S, isolation_level=None
+                )
             else:
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                 except OSError as error:
                     msg = f"{path.parent}: cannot be made ({error}); set POOLWRIGHT_DATA elsewhere"
                     raise JournalError(msg) from error
-                self._db = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
+                self._db = sqlite3.connect(
+                    path, check_same_thread=False, timeout=LOCK_S, isolation_level=None
+                )
                 self._db.execute("pragma journal_mode=wal")
                 self._db.execute("pragma synchronous=full")
-            version = self._db.execute("pragma user_version").fetchone()[0]
+            version = version_of(self._db)
             if version > VERSION:
                 msg = f"{path}: written by a newer Poolwright (format {version}); upgrade this one"
                 raise JournalError(msg)
             if not read_only:
-                self._db.executescript(SCHEMA)
-                self._db.execute(f"pragma user_version={VERSION}")
+                migrate(self._db)
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -106,6 +115,20 @@ class Journal:
         except sqlite3.Error as error:
             msg = f"{self.path}: the journal cannot be used: {error}; {_advice(str(error))}"
             raise JournalError(msg) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._told():
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+                self._db.execute("commit")
+            except BaseException:
+                # A full disk may have ended the transaction already.
+                with suppress(sqlite3.Error):
+                    if self._db.in_transaction:
+                        self._db.execute("rollback")
+                raise
 
     def close(self) -> None:
         self._db.close()
@@ -118,14 +141,14 @@ class Journal:
             (d.id, d.at, d.service, d.pool, d.outcome.value, msgspec.json.encode(d))
             for d in decisions
         ]
-        with self._told(), self._db:
-            self._db.execute("insert into ticks values (?, ?, ?)", (at, rules.revision, len(rows)))
-            self._db.execute(
+        with self._transaction() as db:
+            db.execute("insert into ticks values (?, ?, ?)", (at, rules.revision, len(rows)))
+            db.execute(
                 "insert or ignore into rules values (?, ?)",
                 (rules.revision, msgspec.json.encode(rules.sources)),
             )
             # The same inputs give the same id: writing a decision twice changes nothing.
-            self._db.executemany(
+            db.executemany(
                 "insert or ignore into decisions (id, at, service, pool, outcome, body)"
                 " values (?, ?, ?, ?, ?, ?)",
                 rows,
@@ -133,33 +156,70 @@ class Journal:
 
     def record_action(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
         body = msgspec.json.encode(StoredAction(report, tuple(attempts)))
-        with self._told(), self._db:
-            self._db.execute(
+        with self._transaction() as db:
+            db.execute(
                 "insert into actions (decision_id, at, pool, status, body) values (?, ?, ?, ?, ?)",
                 (report.decision_id, report.at, report.pool, report.status.value, body),
             )
 
-    def record_span(self, decision_id: str, body: bytes) -> None:
-        with self._told(), self._db:
-            self._db.execute("insert into spans values (?, ?)", (decision_id, body))
+    def record_spans(self, spans: Sequence[tuple[str, bytes]]) -> None:
+        """Keeps (decision id, span) pairs, all or none."""
+        with self._transaction() as db:
+            db.executemany("insert into spans values (?, ?)", spans)
 
     def save_checkpoint(self, at: float, offsets: Mapping[str, int], state: bytes) -> None:
-        with self._told(), self._db:
-            self._db.execute(
+        with self._transaction() as db:
+            db.execute(
                 "insert or replace into checkpoint values (1, ?, ?, ?)",
                 (at, msgspec.json.encode(offsets), state),
             )
 
-    def prune(self, before: float) -> int:
-        """Forgets what is older; returns how many decisions went."""
-        with self._told(), self._db:
-            gone = self._db.execute("delete from decisions where at < ?", (before,)).rowcount
-            self._db.execute("delete from ticks where at < ?", (before,))
-            for table in ("actions", "spans"):
-                self._db.execute(
-                    f"delete from {table} where decision_id not in (select id from decisions)"  # noqa: S608  a constant
-                )
-        return gone
+    def prune(
+        self, before: float, *, max_bytes: int | None = None, limit: int = PRUNED_AT_ONCE
+    ) -> int:
+        """Forgets at most `limit` of the oldest decisions with all that belongs to them.
+
+        Those made before the time `before`, and newer ones while the journal holds more than
+        `max_bytes`. The last change of every pool stays: it says why the pool has its count.
+        Returns how many went; call it again until none does.
+        """
+        with self._transaction() as db:
+            if max_bytes is not None and self._used_bytes() > max_bytes:
+                before = math.inf
+            kept = db.execute(
+                "select n, body from decisions where n in"  # noqa: S608  a constant
+                f" (select max(n) from decisions where {CHANGES} group by pool)"
+            ).fetchall()
+            marks = ", ".join("?" * len(kept))
+            gone = db.execute(
+                f"select n, id, at from decisions where at < ? and n not in ({marks})"  # noqa: S608
+                " order by at limit ?",
+                (before, *(n for n, _ in kept), limit),
+            ).fetchall()
+            if not gone:
+                return 0
+            db.executemany("delete from decisions where n = ?", [(n,) for n, _, _ in gone])
+            ids = [(decision_id,) for _, decision_id, _ in gone]
+            db.executemany("delete from actions where decision_id = ?", ids)
+            db.executemany("delete from spans where decision_id = ?", ids)
+            db.execute("delete from ticks where at < ?", (gone[-1][2],))
+            revisions = [(_brief.decode(body).rules_revision,) for _, body in kept]
+            marks = ", ".join("?" * len(revisions))
+            db.execute(
+                "delete from rules where revision not in (select revision from ticks)"  # noqa: S608
+                f" and revision not in ({marks})",
+                [revision for (revision,) in revisions],
+            )
+        return len(gone)
+
+    def _used_bytes(self) -> int:
+        """What decisions and their like take; freed pages and the checkpoint do not count."""
+        pages, free, size = (
+            self._db.execute(f"pragma {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        saved = self._db.execute("select coalesce(sum(length(state)), 0) from checkpoint")
+        return int((pages - free) * size - saved.fetchone()[0])
 
     # --- reading ---------------------------------------------------------------------------
 
@@ -200,6 +260,42 @@ class Journal:
             ).fetchall()
         return [StoredDecision(_decision.decode(body), n) for n, body in reversed(rows)]
 
+    def since(self, at: float) -> Iterator[StoredDecision]:
+        """Decisions made from the time `at` on, in the order of writing, a page in memory."""
+        n = 0
+        while True:
+            with self._told():
+                rows = self._db.execute(
+                    "select n, body from decisions where at >= ? and n > ? order by n limit ?",
+                    (at, n, PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            for n, body in rows:
+                yield StoredDecision(_decision.decode(body), n)
+
+    def history(self, pool: str) -> Iterator[Brief]:
+        """The pool's decisions, the newest first, a page in memory."""
+        n = math.inf
+        while True:
+            with self._told():
+                rows = self._db.execute(
+                    "select n, body from decisions where pool = ? and n < ?"
+                    " order by n desc limit ?",
+                    (pool, n, PAGE),
+                ).fetchall()
+            if not rows:
+                return
+            n = rows[-1][0]
+            for _, body in rows:
+                yield _brief.decode(body)
+
+    def pools(self) -> list[str]:
+        """Names of the pools that have decisions."""
+        with self._told():
+            rows = self._db.execute("select distinct pool from decisions order by pool").fetchall()
+        return [row[0] for row in rows]
+
     def actions(self, decision_id: str) -> list[StoredAction]:
         with self._told():
             rows = self._db.execute(
@@ -239,8 +335,8 @@ class Journal:
 def _advice(error: str) -> str:
     if "locked" in error:
         return "another process holds it: is a second daemon running on the same POOLWRIGHT_DATA?"
-    if "full" in error:
-        return "free space on the disk"
+    if "full" in error or "disk I/O" in error:
+        return "free space on its disk, or look for errors of the disk in the system log"
     if "malformed" in error or "not a database" in error:
         return "move it aside; the daemon starts a new one, without its memory of cooldowns"
     return "check the folder's permissions (POOLWRIGHT_DATA)"

@@ -1,13 +1,42 @@
 """Prometheus metrics of the daemon itself, in a registry of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+from typing_extensions import override
 
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, PoolReport
 
 PREFIX = "poolwright_"
+
+
+class Recording(Protocol):
+    """How writing to the journal goes."""
+
+    error: str | None
+    errors: int
+
+
+class Exporting(Protocol):
+    """How the delivery of spans goes."""
+
+    @property
+    def dropped(self) -> int: ...
+
+
+class _LiveCounter(Collector):
+    """Reads its total when it is asked for, so that it is true at any time."""
+
+    def __init__(self, name: str, text: str, read: Callable[[], int]) -> None:
+        self._name, self._text, self._read = PREFIX + name, text, read
+
+    @override
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        yield CounterMetricFamily(self._name, self._text, value=self._read())
 
 
 class DaemonMetrics:
@@ -36,7 +65,6 @@ class DaemonMetrics:
         self._failed = gauge("rules_reload_failed", "1 while the newest rules are refused.")
         self._info = gauge("rules_info", "The revision in force.", "revision")
         self._dead_dropped = gauge("dead_letters_dropped", "Dead letters that were not written.")
-        self._spans_dropped = gauge("spans_dropped", "Spans that were not exported.")
         self._startup = Histogram(
             PREFIX + "startup_seconds",
             "From order to ready.",
@@ -56,6 +84,20 @@ class DaemonMetrics:
             buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5),
             registry=registry,
         )
+
+    def recording(self, journal: Recording, spans: Exporting) -> None:
+        """Shows how recording goes from now on, read at each scrape."""
+        failing = Gauge(
+            PREFIX + "journal_failing",
+            "1 while the journal cannot be written and nothing is scaled.",
+            registry=self.registry,
+        )
+        failing.set_function(lambda: float(journal.error is not None))
+        for name, text, read in (
+            ("journal_errors", "Writes to the journal that failed.", lambda: journal.errors),
+            ("spans_dropped", "Spans that were not delivered.", lambda: spans.dropped),
+        ):
+            self.registry.register(_LiveCounter(name, text, read))
 
     def ingested(self, samples: int, dead: Mapping[str, int]) -> None:
         self._samples.inc(samples)
@@ -84,14 +126,12 @@ class DaemonMetrics:
         age_s: float | None,
         lag: Mapping[str, int],
         dead_letters_dropped: int,
-        spans_dropped: int,
     ) -> None:
         """The gauges after a tick; an unknown age is NaN, never zero."""
         self._checks.set(checks)
         self._late.set(late)
         self._age.set(float("nan") if age_s is None else age_s)
         self._dead_dropped.set(dead_letters_dropped)
-        self._spans_dropped.set(spans_dropped)
         for pool, report in pools.items():
             self._replicas.labels(pool, "ready").set(report.ready)
             self._replicas.labels(pool, "starting").set(report.starting)

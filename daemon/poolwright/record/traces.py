@@ -7,16 +7,10 @@ to its telemetry's contexts: an unsampled producer must not erase it.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import (
-    BatchSpanProcessor,
-    SpanExporter,
-    SpanExportResult,
-)
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
@@ -33,16 +27,11 @@ from typing_extensions import override
 
 from poolwright.model.decision import Decision, LimitEffect, Proposal
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt
+from poolwright.record.exporting import CAPACITY, CountedExport, SpanSink, make_exporter
 from poolwright.settings import TraceSettings
 
 MAX_LINKS = 128
 Attributes = Mapping[str, str | float | int | bool | Sequence[str]]
-
-
-class SpanSink(Protocol):
-    """Where spans go without an endpoint: the journal."""
-
-    def record_span(self, decision_id: str, body: bytes) -> None: ...
 
 
 class _DerivedIds(IdGenerator):
@@ -61,76 +50,36 @@ class _DerivedIds(IdGenerator):
         return self.span
 
 
-class _Counting(SpanExporter):
-    """Counts what the exporter behind it could not deliver."""
-
-    def __init__(self, inner: SpanExporter) -> None:
-        self._inner = inner
-        self.exported = 0
-
-    @override
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._inner.export(spans)
-        if result is SpanExportResult.SUCCESS:
-            self.exported += len(spans)
-        return result
-
-    @override
-    def shutdown(self) -> None:
-        self._inner.shutdown()
-
-
-class _ToSink(SpanExporter):
-    def __init__(self, sink: SpanSink) -> None:
-        self._sink = sink
-
-    @override
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        for span in spans:
-            context = span.get_span_context()
-            trace_id = "" if context is None else f"{context.trace_id:032x}"
-            self._sink.record_span(trace_id, span.to_json(indent=0).encode())
-        return SpanExportResult.SUCCESS
-
-
-def _exporter(settings: TraceSettings, sink: SpanSink) -> SpanExporter:
-    if settings.otlp_endpoint is None:
-        return _ToSink(sink)
-    # Imported late: gRPC alone costs a tenth of a second and is not needed without an endpoint.
-    if settings.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
-            OTLPSpanExporter,
-        )
-
-        return OTLPSpanExporter(
-            endpoint=settings.otlp_endpoint,
-            insecure=settings.otlp_endpoint.startswith("http://"),
-        )
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter as HttpExporter,
-    )
-
-    return HttpExporter(endpoint=settings.otlp_endpoint.rstrip("/") + "/v1/traces")
-
-
 class Tracing:
     """A provider of its own (never the global one), always sampling."""
 
-    def __init__(self, settings: TraceSettings, sink: SpanSink) -> None:
+    def __init__(
+        self, settings: TraceSettings, sink: SpanSink, *, capacity: int = CAPACITY
+    ) -> None:
         self._ids = _DerivedIds()
-        self._exporter = _Counting(_exporter(settings, sink))
-        self._processor = BatchSpanProcessor(self._exporter)
+        self._export = CountedExport(make_exporter(settings, sink), capacity)
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create({"service.name": settings.service_name}),
             id_generator=self._ids,
             shutdown_on_exit=False,
         )
-        self._provider.add_span_processor(self._processor)
+        self._provider.add_span_processor(self._export)
         self._tracer = self._provider.get_tracer("poolwright")
-        self._made = 0
-        self.dropped = 0
-        """Spans made but not delivered, as of the last flush."""
+
+    @property
+    def dropped(self) -> int:
+        """Spans that were made and will not be delivered, at this moment."""
+        return self._export.dropped
+
+    @property
+    def delivered(self) -> int:
+        return self._export.delivered
+
+    @property
+    def waiting(self) -> int:
+        """Spans that are not delivered yet."""
+        return self._export.waiting
 
     def trace_decision(self, decision: Decision) -> None:
         """The root span, a child per trigger, and one for the limits."""
@@ -167,9 +116,17 @@ class Tracing:
         root.end(at_ns)
 
     def trace_action(
-        self, decision: Decision, report: ActionReport, attempts: Sequence[Attempt]
+        self,
+        decision: Decision,
+        report: ActionReport,
+        attempts: Sequence[Attempt],
+        *,
+        after_done: bool = False,
     ) -> None:
-        """`provider.scale` with its attempts, or the confirmation, when a status is reached."""
+        """`provider.scale` with its attempts, or the confirmation, when a status is reached.
+
+        `after_done` says that the action was done before: what ends then is the confirmation.
+        """
         if report.status is ActionStatus.STARTED:
             return
         parent = NonRecordingSpan(
@@ -180,7 +137,7 @@ class Tracing:
                 trace_flags=TraceFlags(TraceFlags.SAMPLED),
             )
         )
-        confirms = report.status is ActionStatus.CONFIRMED or report.cause == "not_ready_in_time"
+        confirms = report.status is ActionStatus.CONFIRMED or after_done
         name = "poolwright.confirm" if confirms else "provider.scale"
         start_ns = int((attempts[0].started_at if attempts else decision.at) * 1e9)
         span = self._start(
@@ -221,18 +178,16 @@ class Tracing:
     ) -> Span:
         self._ids.trace = int(decision.id, 16)
         self._ids.span = _span_id(decision.id, what)
-        self._made += 1
         return self._tracer.start_span(
             name, context=context, attributes=attributes, links=links, start_time=at_ns
         )
 
-    def flush(self, deadline_s: float) -> bool:
-        """Delivers what waits; counts what could not be delivered."""
-        done = self._processor.force_flush(int(deadline_s * 1000))
-        self.dropped = self._made - self._exporter.exported
-        return done
+    def flush(self, deadline_s: float | None) -> bool:
+        """Delivers what waits; False where some still waits at the deadline (None: no deadline)."""
+        return self._export.force_flush(None if deadline_s is None else int(deadline_s * 1000))
 
     def close(self) -> None:
+        """Ends the export; what was not flushed counts as dropped."""
         self._provider.shutdown()
 
 

@@ -2,7 +2,8 @@
 
 One asyncio loop. A tick takes what was consumed since the last one, steps the core, makes the
 decisions durable in the journal, and only then hands them to the executor (promise 3). Offsets
-are committed after the checkpoint that holds what they caused (promise 7).
+are committed after the checkpoint that holds what they caused (promise 7). While the journal
+cannot be written the daemon waits: it takes nothing, decides nothing and starts no action.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -30,12 +31,16 @@ from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
 from poolwright.model.rule import Mode, RuleSet
 from poolwright.model.tick import Health, Tick
+from poolwright.record.action_traces import ActionTraces
 from poolwright.record.decision_topic import decision_message
 from poolwright.record.http import HealthReport, health_app
 from poolwright.record.journal import Journal
 from poolwright.record.metrics import DaemonMetrics
+from poolwright.record.recorder import Recorder
+from poolwright.record.retention import forget_old
 from poolwright.record.traces import Tracing
 from poolwright.runtime import notify
+from poolwright.runtime.status import pools_body, source_body
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
 from poolwright.telemetry.source import Fetched, KafkaSource, TopicPartition
@@ -45,6 +50,7 @@ log = logging.getLogger("poolwright")
 SHUTDOWN_S = 10.0
 """One deadline for everything that a shutdown does, in real seconds."""
 REPORT_EVERY_S = 5.0
+PRUNE_EVERY_S = 3600.0
 
 
 class Daemon:
@@ -56,17 +62,22 @@ class Daemon:
         self.rules: RuleSet = rulefiles.load(settings.rules)
         self.reload_error: str | None = None
         self.journal = Journal(settings.data / "journal.db")
-        self._journal_thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self.recorder = Recorder()
+        self.tracing = Tracing(settings.traces, self.journal)
+        self.action_traces = ActionTraces(self.tracing, self.journal, self.recorder)
         self.metrics = DaemonMetrics(CollectorRegistry())
         self.metrics.reload(failed=False, revision=self.rules.revision)
-        self.tracing = Tracing(settings.traces, self.journal)
+        self.metrics.recording(self.recorder, self.tracing)
         self.state, self._offsets = self._load_checkpoint()
         self.source = self._make_source()
         self.topic = Outbox(settings.kafka.decisions_topic, connection_options(settings.kafka))
         self.executor: Executor = self._make_executor()
         self._reports: list[PoolReport] = []
         self._actions: list[ActionReport] = []
-        self._decisions: dict[str, Decision] = {}
+        self._held: Sequence[Decision] = ()
+        """Decisions that the journal would not take: not acted on."""
+        self._stepping = asyncio.Lock()
+        """From a step to its record: no checkpoint may hold what the journal lacks."""
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
         self._last_tick_at: float | None = None
@@ -130,6 +141,7 @@ class Daemon:
             asyncio.create_task(self._tick_loop(), name="ticks"),
             asyncio.create_task(self._report_loop(), name="reports"),
             asyncio.create_task(self._checkpoint_loop(), name="checkpoints"),
+            asyncio.create_task(self._prune_loop(), name="retention"),
             asyncio.create_task(self._watch_loop(), name="rules"),
             asyncio.create_task(self._reload_loop(), name="reload"),
             asyncio.create_task(self._watchdog_loop(), name="watchdog"),
@@ -158,7 +170,9 @@ class Daemon:
                 await asyncio.to_thread(self.tracing.flush, SHUTDOWN_S / 4)
                 await web.stop()
         await asyncio.to_thread(self.tracing.close)
-        self._journal_thread.shutdown(wait=True)
+        if dropped := self.tracing.dropped:
+            log.warning("%d spans dropped; `poolwright traces rebuild` sends them again", dropped)
+        self.recorder.close()
         self.journal.close()
 
     def stop(self) -> None:
@@ -170,14 +184,10 @@ class Daemon:
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
 
-    async def _in_journal(self, function: Any, *args: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._journal_thread, lambda: function(*args))
-
     async def _end_open_actions(self) -> None:
         """Actions that a crash cut off end as given up; the next report tells the rest."""
         now = self.clock.now()
-        for action in await self._in_journal(self.journal.open_actions):
+        for action in await self.recorder.run(self.journal.open_actions):
             report = ActionReport(
                 action.pool,
                 action.decision_id,
@@ -186,8 +196,7 @@ class Daemon:
                 action.desired,
                 "daemon_restarted",
             )
-            await self._in_journal(self.journal.record_action, report, ())
-            self._actions.append(report)
+            await self._on_action(report, ())
 
     # --- the loops -------------------------------------------------------------------------
 
@@ -198,6 +207,10 @@ class Daemon:
 
     async def tick(self) -> Sequence[Decision]:
         """One tick: take, step, make durable, act."""
+        if not await self.recorder.retry():
+            self._last_tick_at = self.clock.now()
+            return ()
+        await self._release_held()
         fetched: Fetched | None = await self.source.take()
         now = self.clock.now()
         reports, self._reports = self._reports, []
@@ -211,17 +224,19 @@ class Daemon:
             health=Health(self.source.behind(), self.reload_error is not None),
             owned=frozenset(s for s in self._services() if self.source.owns(s)),
         )
-        with self.metrics.decide_seconds.time():
-            self.state, decisions = step(self.state, tick)
-        if fetched is not None:
-            self._taken.update(fetched.offsets)
-            self.metrics.ingested(fetched.samples, fetched.dead)
-        if decisions:
-            await self._in_journal(self.journal.record_tick, now, decisions, self.rules)
-        for decision in decisions:
+        async with self._stepping:
+            with self.metrics.decide_seconds.time():
+                self.state, decisions = step(self.state, tick)
+            if fetched is not None:
+                self._taken.update(fetched.offsets)
+                self.metrics.ingested(fetched.samples, fetched.dead)
+            write = partial(self.journal.record_tick, now, decisions, self.rules)
+            if decisions and not await self.recorder.write(write):
+                self._held = decisions
+        for decision in () if self._held else decisions:
             self._record(decision)
             if decision.acts:
-                self._decisions[decision.pool] = decision
+                self.action_traces.begin(decision)
                 self.executor.submit(decision)
         self._last_tick_at = now
         self.metrics.ticked(
@@ -231,9 +246,25 @@ class Daemon:
             age_s=self.source.telemetry_age_s(),
             lag={f"{p.topic}/{p.partition}": n for p, n in self.source.lag().items()},
             dead_letters_dropped=self.source.dead_letters.dropped,
-            spans_dropped=self.tracing.dropped,
         )
         return decisions
+
+    async def _release_held(self) -> None:
+        """What the journal took late is told now, and left undone: the world has moved on."""
+        held, self._held = self._held, ()
+        for decision in held:
+            self._record(decision)
+            if decision.acts:
+                self.action_traces.begin(decision)
+                report = ActionReport(
+                    decision.pool,
+                    decision.id,
+                    self.clock.now(),
+                    ActionStatus.REFUSED,
+                    decision.desired,
+                    "not_recorded",
+                )
+                await self._on_action(report, ())
 
     def _record(self, decision: Decision) -> None:
         self.tracing.trace_decision(decision)
@@ -261,12 +292,23 @@ class Daemon:
             await self._checkpoint()
 
     async def _checkpoint(self) -> None:
-        offsets = dict(self._taken)
-        state = dump_state(self.state)
-        keyed = {f"{p.topic}/{p.partition}": offset for p, offset in offsets.items()}
-        await self._in_journal(self.journal.save_checkpoint, self.clock.now(), keyed, state)
-        if offsets:
+        async with self._stepping:
+            if not await self.recorder.retry():
+                return
+            offsets = dict(self._taken)
+            state = dump_state(self.state)
+            keyed = {f"{p.topic}/{p.partition}": offset for p, offset in offsets.items()}
+            saved = await self.recorder.attempt(
+                partial(self.journal.save_checkpoint, self.clock.now(), keyed, state)
+            )
+        if saved and offsets:
             await self.source.commit(offsets)
+
+    async def _prune_loop(self) -> None:
+        while True:
+            now = self.clock.now()
+            await forget_old(self.recorder, self.journal, self.settings.journal, now)
+            await asyncio.sleep(self.clock.real_seconds(PRUNE_EVERY_S))
 
     async def _watch_loop(self) -> None:
         async for result in rulefiles.watch(self.settings.rules):
@@ -315,15 +357,16 @@ class Daemon:
     # --- what others ask -------------------------------------------------------------------
 
     async def _on_action(self, report: ActionReport, attempts: Sequence[Attempt]) -> None:
-        await self._in_journal(self.journal.record_action, report, attempts)
+        await self.recorder.write(partial(self.journal.record_action, report, attempts))
+        # The core hears of it in any case: an order in flight that never ends would hold the pool.
         self._actions.append(report)
         self.metrics.acted(report)
-        decision = self._decisions.get(report.pool)
-        if decision is not None and decision.id == report.decision_id:
-            self.tracing.trace_action(decision, report, attempts)
+        await self.action_traces.reached(report, attempts)
 
     def _may_act(self, decision: Decision) -> str | None:
         """Why the decision must not be carried out any more, or None."""
+        if self.recorder.error is not None:
+            return "not_recorded"
         if not self.source.owns(decision.service):
             return "not_owned"
         for service in self.rules.services:
@@ -334,38 +377,19 @@ class Daemon:
     def _health_report(self) -> HealthReport:
         last = self._last_tick_at
         alive = last is None or self.clock.now() - last < 30 * self.settings.tick_interval_s
-        return HealthReport(alive=alive, ready=last is not None and self.source.joined)
+        ready = last is not None and self.source.joined
+        return HealthReport(alive=alive, ready=ready, problem=self.recorder.error)
 
     def status(self) -> dict[str, Any]:
         """What `poolwright status` shows."""
-        pools = []
-        for service in self.rules.services:
-            for pool in service.pools:
-                report = self.state.reports.get(pool.name)
-                memory = self.state.memories.get(pool.name)
-                recorded = None if memory is None else memory.recorded
-                pools.append(
-                    {
-                        "service": service.service,
-                        "pool": pool.name,
-                        "role": pool.role.value,
-                        "mode": service.mode.value,
-                        "ready": None if report is None else report.ready,
-                        "starting": None if report is None else report.starting,
-                        "desired": None if report is None else report.desired,
-                        "min": pool.min_replicas,
-                        "max": pool.max_replicas,
-                        "outcome": None if recorded is None else recorded.outcome,
-                        "reason": None if recorded is None else recorded.reason,
-                        "owned": self.source.owns(service.service),
-                    }
-                )
         return {
             "at": self.clock.now(),
             "rules_revision": self.rules.revision,
             "reload_error": self.reload_error,
-            "ingest_behind": self.source.behind(),
-            "pools": pools,
+            "journal_error": self.recorder.error,
+            "spans_dropped": self.tracing.dropped,
+            **source_body(self.source),
+            "pools": pools_body(self.rules, self.state, self.source),
         }
 
 

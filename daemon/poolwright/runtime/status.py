@@ -1,0 +1,50 @@
+"""What /status tells of a running daemon, for `poolwright status` and for machines."""
+
+from typing import Any
+
+from poolwright.decision import CoreState
+from poolwright.model.pool import PoolReport
+from poolwright.model.rule import PoolRule, RuleSet, ServiceRule
+from poolwright.telemetry.source import KafkaSource
+
+
+def pools_body(rules: RuleSet, state: CoreState, source: KafkaSource) -> list[dict[str, Any]]:
+    """One entry a pool; null where nothing is known, never zero."""
+    return [
+        _pool(service, pool, state, owned=source.owns(service.service))
+        for service in rules.services
+        for pool in service.pools
+    ]
+
+
+def source_body(source: KafkaSource) -> dict[str, Any]:
+    """How telemetry comes in: ages in seconds, lag in messages by topic/partition."""
+    return {
+        "ingest_behind": source.behind(),
+        "telemetry_age_s": source.telemetry_age_s(),
+        "lag": {f"{p.topic}/{p.partition}": n for p, n in source.lag().items()},
+    }
+
+
+def _pool(service: ServiceRule, pool: PoolRule, state: CoreState, *, owned: bool) -> dict[str, Any]:
+    report: PoolReport | None = state.reports.get(pool.name)
+    memory = state.memories.get(pool.name)
+    recorded = None if memory is None else memory.recorded
+    return {
+        "service": service.service,
+        "pool": pool.name,
+        "role": pool.role.value,
+        "mode": service.mode.value,
+        "ready": None if report is None else report.ready,
+        "starting": None if report is None else report.starting,
+        "desired": None if report is None else report.desired,
+        "reported_at": None if report is None else report.at,
+        "min": pool.min_replicas,
+        "max": pool.max_replicas,
+        "outcome": None if recorded is None else recorded.outcome,
+        "reason": None if recorded is None else recorded.reason,
+        "decided_at": None if recorded is None else recorded.at,
+        "decided_from": None if recorded is None else recorded.current,
+        "decided_to": None if recorded is None else recorded.desired,
+        "owned": owned,
+    }
