@@ -1,22 +1,27 @@
 """A discrete-event plant of pools that serve LLM requests; deterministic for a seed.
 
 Requests wait in one FIFO per class and go to the least loaded replica with room, so that a new
-replica relieves the queue at once.
+replica relieves the queue at once. The head of a queue that waits fits nowhere: so after a change
+of one replica only that one is asked, and an arrival behind others asks nobody.
 """
 
 import heapq
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import ClassRule
+from poolwright.simulation.ledger import Ledger, Outcomes
+from poolwright.simulation.pool import Pool
 from poolwright.simulation.replica import Replica, Request
-from poolwright.simulation.spec import PlantSpec, PoolSpec
+from poolwright.simulation.spec import Fault, FaultKind, PlantSpec
 
 Event = dict[str, str | float | int]
+NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +32,32 @@ class Arrival:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    submitted: int
-    ended: int
-    attainment: Mapping[str, float]
-    latency: Mapping[str, float]
-
-
 class Plant:
-    def __init__(self, spec: PlantSpec, seed: int) -> None:
+    """Times are in one clock of the caller's choice, which never goes back.
+
+    The plant's start, from which faults count, is `starts_at` or else the first time it is told.
+    """
+
+    def __init__(self, spec: PlantSpec, seed: int, *, starts_at: float | None = None) -> None:
         self._spec = spec
+        self._starts_at = starts_at
         self._random = np.random.default_rng(seed)
-        self._pools = {pool.name: pool for pool in spec.pools}
-        self._replicas: dict[str, list[Replica]] = {pool.name: [] for pool in spec.pools}
-        self._released: dict[str, float] = dict.fromkeys(self._pools, 0.0)
-        self._desired = dict.fromkeys(self._pools, 0)
+        self._pools = {pool.name: Pool(pool) for pool in spec.pools}
         self._arrivals: list[tuple[float, int, Request]] = []
         self._queues: dict[str, deque[Request]] = {}
-        self._timers: list[tuple[float, int, str, Replica | str, int]] = []
+        self._serving: dict[str, list[Pool]] = {}
+        self._timers: list[tuple[float, int, Callable[[float], None]]] = []
         self._count = 0
         self._submitted = 0
-        self._ended: list[tuple[str, float, float, float]] = []
+        self._ledger = Ledger()
+        self._events: list[Event] = []
         self._now: float | None = None
         self._next_sample = 0.0
-        for pool in spec.pools:
-            for fault in pool.faults:
-                if fault.kind == "replica_dies":
-                    self._timer(fault.at, "dies", pool.name, 0)
 
-    def _timer(self, at: float, kind: str, what: Replica | str, version: int) -> None:
-        self._count += 1
-        heapq.heappush(self._timers, (at, self._count, kind, what, version))
-
-    def _start(self, at: float) -> None:
-        if self._now is None:
-            self._now = at
-            step = self._spec.sample_interval_s
-            self._next_sample = (at // step + 1) * step
+    # --- what the caller does ----------------------------------------------------------------
 
     def submit(self, arrival: Arrival) -> None:
+        """A request that arrives when the plant gets to `arrival.at`."""
         self._submitted += 1
         request = Request(
             self._submitted,
@@ -77,147 +68,231 @@ class Plant:
         )
         heapq.heappush(self._arrivals, (arrival.at, request.number, request))
 
-    @property
-    def in_flight(self) -> int:
-        return self._submitted - len(self._ended)
-
-    def faulty(self, pool: str, kind: str, at: float) -> bool:
-        """True while a fault of that kind lasts."""
-        faults = self._pools[pool].faults
-        return any(f.kind == kind and f.at <= at < f.at + f.duration_s for f in faults)
-
     def set_replicas(self, pool: str, count: int, at: float) -> int:
         """Orders or drains; gives the count granted, less than asked where stock is short."""
         self._start(at)
-        spec, replicas = self._pools[pool], self._replicas[pool]
-        live = [r for r in replicas if not r.draining]
-        limit = len(live) if self.faulty(pool, "stockout", at) else max(len(live), spec.stock)
-        granted = min(count, limit)
-        for _ in range(granted - len(live)):
-            jitter = 1 + spec.startup_jitter * float(self._random.uniform(-1, 1))
-            self._count += 1
-            replica = Replica(f"{pool}-{self._count}", spec, at, at + spec.startup_s * jitter)
-            replicas.append(replica)
-            self._timer(replica.ready_at, "ready", replica, 0)
-        live.sort(key=lambda r: (r.ready, r.running, -r.ordered_at))
-        for replica in live[: max(0, len(live) - granted)]:
+        asked = self._pools[pool]
+        granted = asked.grant(count, at)
+        self._fill(asked, at)
+        for replica in asked.surplus():
             replica.draining = True
+            asked.relist(replica)
             if not replica.running:
-                self._release(replica, at)
-        self._desired[pool] = granted
+                asked.release(replica, at)
         return granted
-
-    def _cost(self, replica: Replica, until: float) -> float:
-        spec = replica.spec
-        billed_s = max(until - replica.ordered_at, spec.lease_s)
-        return billed_s / 3600 * spec.price_usd_per_hour
-
-    def _release(self, replica: Replica, at: float) -> None:
-        replica.released_at = at
-        replica.version += 1
-        self._replicas[replica.spec.name].remove(replica)
-        self._released[replica.spec.name] += self._cost(replica, at)
 
     def advance(self, to: float) -> list[Event]:
         """Runs until `to`; gives the telemetry events of that time in the order they happened."""
         self._start(to)
-        events: list[Event] = []
-        never = float("inf")
+        arrivals, timers = self._arrivals, self._timers
         while True:
-            arrival = self._arrivals[0][0] if self._arrivals else never
-            timer = self._timers[0][0] if self._timers else never
+            arrival = arrivals[0][0] if arrivals else NEVER
+            timer = timers[0][0] if timers else NEVER
             at = min(arrival, timer, self._next_sample)
             if at > to:
                 break
             if timer == at:
-                _, _, kind, what, version = heapq.heappop(self._timers)
-                self._fire(at, kind, what, version, events)
+                heapq.heappop(timers)[2](at)
             elif arrival == at:
-                request = heapq.heappop(self._arrivals)[2]
-                events.append(
-                    {"type": "arrival", "at": at, "service": self._spec.service,
-                     "class": request.request_class, "input_tokens": request.input_tokens}
-                )  # fmt: skip
-                self._queues.setdefault(request.request_class, deque()).append(request)
-                self._dispatch(at)
+                self._arrive(heapq.heappop(arrivals)[2], at)
             else:
-                self._sample(at, events)
+                self._sample(at)
                 self._next_sample += self._spec.sample_interval_s
         self._now = to
+        events, self._events = self._events, []
         return events
 
-    def _fire(
-        self, at: float, kind: str, what: Replica | str, version: int, events: list[Event]
-    ) -> None:
-        if isinstance(what, str):
-            self._die(what, at)
-        elif kind == "ready":
-            what.ready = what.released_at is None
-            self._dispatch(at)
-        elif version == what.version:
-            for request in what.finish_steps():
-                self._end(request, what, at, events)
-            if what.draining and not what.running:
-                self._release(what, at)
-            elif what.steps:
-                self._timer(what.ends_at, "steps", what, what.version)
-            self._dispatch(at)
+    # --- what the caller sees ----------------------------------------------------------------
 
-    def _die(self, pool: str, at: float) -> None:
-        """Its requests go back to the head of their queues; the provider orders a new replica."""
-        ready = [r for r in self._replicas[pool] if r.ready]
-        if not ready:
+    @property
+    def in_flight(self) -> int:
+        """Submitted and not ended, those that have yet to arrive included."""
+        return self._submitted - self._ledger.ended
+
+    def faulty(self, pool: str, kind: str, at: float) -> bool:
+        """True while a fault of that kind lasts."""
+        return self._pools[pool].faulty(kind, at)
+
+    def report(self, pool: str) -> PoolReport:
+        return self._pools[pool].report(self._now or 0.0)
+
+    def bill(self, at: float) -> dict[str, float]:
+        """USD of each pool from order to release, at least the lease of every order."""
+        return {name: pool.bill_usd(at) for name, pool in self._pools.items()}
+
+    def outcomes(self, classes: Sequence[ClassRule]) -> Outcomes:
+        now = self._now or 0.0
+        attainment, overdue = self._ledger.attainment(classes, self._unserved(), now)
+        return Outcomes(
+            self._submitted,
+            self._ledger.ended,
+            attainment,
+            self._ledger.latency(),
+            overdue,
+            {name: pool.replica_seconds(now) for name, pool in self._pools.items()},
+            self.bill(now),
+        )
+
+    def _unserved(self) -> Iterator[Request]:
+        """Requests that have arrived and not ended."""
+        for queue in self._queues.values():
+            yield from queue
+        for pool in self._pools.values():
+            for replica in pool.replicas:
+                yield from replica.requests()
+
+    # --- time --------------------------------------------------------------------------------
+
+    def _start(self, at: float) -> None:
+        if self._now is not None:
             return
-        replica = ready[0]
-        lost = [*replica.prefills, *(entry[2] for entry in replica.decoding)]
-        for request in sorted(lost, key=lambda r: -r.number):
-            self._queues[request.request_class].appendleft(request)
-        self._release(replica, at)
-        self.set_replicas(pool, self._desired[pool], at)
-        self._dispatch(at)
+        self._now = at
+        step = self._spec.sample_interval_s
+        self._next_sample = (at // step + 1) * step
+        for pool in self._pools.values():
+            pool.start(at if self._starts_at is None else self._starts_at)
+            for begin, end, fault in pool.faults:
+                self._timer(begin, partial(self._begin, pool, fault))
+                self._timer(end, partial(self._end_fault, pool))
 
-    def _serves(self, pool: PoolSpec, request_class: str) -> bool:
-        return not pool.serves or request_class in pool.serves
+    def _timer(self, at: float, happens: Callable[[float], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._timers, (at, self._count, happens))
 
-    def _dispatch(self, at: float) -> None:
+    def _steps_timer(self, pool: Pool, replica: Replica) -> None:
+        self._timer(replica.ends_at, partial(self._finish_steps, pool, replica, replica.version))
+
+    # --- requests ----------------------------------------------------------------------------
+
+    def _arrive(self, request: Request, at: float) -> None:
+        request_class = request.request_class
+        self._events.append(
+            {"type": "arrival", "at": at, "service": self._spec.service,
+             "class": request_class, "input_tokens": request.input_tokens}
+        )  # fmt: skip
+        queue = self._queues.get(request_class)
+        if queue is None:
+            queue = self._queues[request_class] = deque()
+            self._serving[request_class] = [
+                pool for pool in self._pools.values() if pool.spec.takes(request_class)
+            ]
+        queue.append(request)
+        if len(queue) == 1:
+            self._empty(request_class, queue, at)
+
+    def _empty(self, request_class: str, queue: deque[Request], at: float) -> None:
+        """Sends the head of the queue to the least loaded replica, until it fits nowhere."""
+        serving = self._serving[request_class]
+        while queue:
+            least, best, home = NEVER, None, None
+            for pool in serving:
+                replica = pool.least_loaded(queue[0])
+                if replica is not None and (load := replica.running / pool.spec.max_batch) < least:
+                    least, best, home = load, replica, pool
+            if best is None or home is None:
+                return
+            self._admit(queue.popleft(), home, best, at)
+
+    def _admit(self, request: Request, pool: Pool, replica: Replica, at: float) -> None:
+        version = replica.version
+        replica.admit(request, at)
+        pool.relist(replica)
+        if replica.version != version:
+            self._steps_timer(pool, replica)
+
+    def _offer(self, pool: Pool, replica: Replica, at: float) -> None:
+        """Asks the one replica that has changed; what it takes may let others in as well."""
+        pool.relist(replica)
         for request_class, queue in self._queues.items():
-            while queue:
-                request = queue[0]
-                fitting = [
-                    r
-                    for name, replicas in self._replicas.items()
-                    if self._serves(self._pools[name], request_class)
-                    for r in replicas
-                    if r.fits(request)
-                ]
-                if not fitting:
-                    break
-                best = min(fitting, key=lambda r: r.running / r.spec.max_batch)
-                version = best.version
-                best.admit(queue.popleft(), at)
-                if best.version != version:
-                    self._timer(best.ends_at, "steps", best, best.version)
+            if queue and replica.open and pool.spec.takes(request_class) and replica.fits(queue[0]):
+                self._admit(queue.popleft(), pool, replica, at)
+                self._empty(request_class, queue, at)
 
-    def _end(self, r: Request, replica: Replica, at: float, events: list[Event]) -> None:
-        ttft = r.first_token_at - r.at
-        itl = (at - r.first_token_at) / max(1, r.output_tokens - 1)
-        self._ended.append((r.request_class, ttft, itl, at - r.at))
-        events.append(
+    def _finish_steps(self, pool: Pool, replica: Replica, version: int, at: float) -> None:
+        if version != replica.version:
+            return
+        ended = replica.finish_steps()
+        for request in ended:
+            self._end(request, pool, replica, at)
+        if replica.draining and not replica.running:
+            pool.release(replica, at)
+            return
+        if replica.steps:
+            self._steps_timer(pool, replica)
+        if ended:
+            self._offer(pool, replica, at)
+
+    def _end(self, request: Request, pool: Pool, replica: Replica, at: float) -> None:
+        first = at if request.first_token_at is None else request.first_token_at
+        ttft, e2e = first - request.at, at - request.at
+        itl = (at - first) / max(1, request.output_tokens - 1)
+        self._ledger.record(request.request_class, ttft, itl, e2e)
+        self._events.append(
             {"type": "request", "at": at, "service": self._spec.service,
-             "pool": replica.spec.name, "replica": replica.name, "class": r.request_class,
-             "input_tokens": r.input_tokens, "output_tokens": r.output_tokens,
-             "ttft_s": ttft, "itl_s": itl, "e2e_s": at - r.at, "status": "ok"}
+             "pool": pool.spec.name, "replica": replica.name, "class": request.request_class,
+             "input_tokens": request.input_tokens, "output_tokens": request.output_tokens,
+             "ttft_s": ttft, "itl_s": itl, "e2e_s": e2e, "status": "ok"}
         )  # fmt: skip
 
-    def _sample(self, at: float, events: list[Event]) -> None:
-        ready = [r for replicas in self._replicas.values() for r in replicas if r.ready]
+    # --- replicas ----------------------------------------------------------------------------
+
+    def _fill(self, pool: Pool, at: float) -> None:
+        for replica in pool.fill(at, lambda: float(self._random.uniform(-1, 1))):
+            self._timer(replica.ready_at, partial(self._ready, pool, replica))
+
+    def _ready(self, pool: Pool, replica: Replica, at: float) -> None:
+        if not replica.released:
+            replica.ready = True
+            self._offer(pool, replica, at)
+
+    def _begin(self, pool: Pool, fault: Fault, at: float) -> None:
+        match fault.kind:
+            case FaultKind.REPLICA_DIES:
+                self._die(pool, [r for r in pool.replicas if r.ready][:1], at)
+            case FaultKind.POOL_LOST:
+                self._die(pool, list(pool.replicas), at)
+            case FaultKind.SLOW:
+                self._throttle(pool, at)
+            case FaultKind.STOCKOUT | FaultKind.API_UNREACHABLE:
+                pass  # these are asked for when somebody orders or calls
+
+    def _end_fault(self, pool: Pool, at: float) -> None:
+        self._throttle(pool, at)
+        self._fill(pool, at)
+
+    def _throttle(self, pool: Pool, at: float) -> None:
+        slowdown = pool.slowdown(at)
+        for replica in pool.replicas:
+            if replica.slowdown != slowdown:
+                replica.throttle(slowdown, at)
+                if replica.steps:
+                    self._steps_timer(pool, replica)
+
+    def _die(self, pool: Pool, dying: Sequence[Replica], at: float) -> None:
+        """Their requests start over at the head of their queues; the pool is owed new replicas."""
+        lost: list[Request] = []
+        for replica in dying:
+            lost += replica.requests()
+            pool.release(replica, at)
+            pool.relist(replica)
+        for request in sorted(lost, key=lambda r: -r.number):
+            request.first_token_at = None
+            self._queues[request.request_class].appendleft(request)
+        self._fill(pool, at)
+        for request_class, queue in self._queues.items():
+            self._empty(request_class, queue, at)
+
+    # --- samples -----------------------------------------------------------------------------
+
+    def _sample(self, at: float) -> None:
+        ready = [r for pool in self._pools.values() for r in pool.replicas if r.ready]
         taking = [r for r in ready if not r.draining]
         waiting = dict.fromkeys((r.name for r in ready), 0.0)
         for request_class, queue in self._queues.items():
-            serving = [r for r in taking if self._serves(r.spec, request_class)]
+            serving = [r for r in taking if r.spec.takes(request_class)]
             for replica in serving:
                 waiting[replica.name] += len(queue) / len(serving)
-        events.extend(
+        self._events.extend(
             {"type": "replica", "at": at, "service": self._spec.service, "pool": r.spec.name,
              "replica": r.name, "running": r.running, "waiting": waiting[r.name],
              "kv_cache_usage": min(1.0, r.kv_used / r.spec.kv_tokens),
@@ -225,39 +300,3 @@ class Plant:
              "generation_tokens_total": r.generation_tokens}
             for r in ready
         )  # fmt: skip
-
-    def report(self, pool: str) -> PoolReport:
-        live = [r for r in self._replicas[pool] if not r.draining]
-        ready = sum(r.ready for r in live)
-        return PoolReport(
-            pool=pool,
-            at=self._now or 0.0,
-            desired=self._desired[pool],
-            ready=ready,
-            starting=len(live) - ready,
-            terminating=len(self._replicas[pool]) - len(live),
-        )
-
-    def bill(self, at: float) -> dict[str, float]:
-        """USD of each pool from order to release, at least the lease of every order."""
-        return {
-            name: self._released[name] + sum(self._cost(r, at) for r in replicas)
-            for name, replicas in self._replicas.items()
-        }
-
-    def outcomes(self, classes: Sequence[ClassRule]) -> Outcomes:
-        """Attainment of the requests that ended."""
-        attainment = {}
-        for rule in classes:
-            limits = [x or float("inf") for x in (rule.ttft_s, rule.itl_s, rule.e2e_s)]
-            mine = [e[1:] for e in self._ended if e[0] == rule.name]
-            met = sum(all(v <= m for v, m in zip(e, limits, strict=True)) for e in mine)
-            if mine:
-                attainment[rule.name] = met / len(mine)
-        latency = {}
-        if self._ended:
-            for column, name in ((1, "ttft"), (2, "itl")):
-                values = [float(e[column]) for e in self._ended]
-                for percent in (50, 99):
-                    latency[f"{name}_p{percent}_s"] = float(np.percentile(values, percent))
-        return Outcomes(self._submitted, len(self._ended), attainment, latency)

@@ -11,30 +11,36 @@ from dataclasses import dataclass, field
 from poolwright.simulation.spec import PoolSpec
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Request:
     number: int
     at: float
     request_class: str
     input_tokens: int
     output_tokens: int
-    first_token_at: float = 0.0
+    first_token_at: float | None = None
+    kv_tokens: int = field(init=False)
 
-    @property
-    def kv_tokens(self) -> int:
-        return self.input_tokens + self.output_tokens
+    def __post_init__(self) -> None:
+        self.kv_tokens = self.input_tokens + self.output_tokens
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Replica:
+    """`version` changes whenever a planned end of steps no longer holds."""
+
     name: str
+    number: int
+    """Counts up within its pool, in the order of ordering."""
     spec: PoolSpec
     ordered_at: float
     ready_at: float
+    slowdown: float = 1.0
     ready: bool = False
     draining: bool = False
-    released_at: float | None = None
+    released: bool = False
     version: int = 0
+    running: int = 0
     kv_used: int = 0
     prompt_tokens: int = 0
     generation_tokens: int = 0
@@ -47,25 +53,39 @@ class Replica:
     decoding: list[tuple[int, int, Request]] = field(default_factory=list)
 
     @property
-    def running(self) -> int:
-        return len(self.prefills) + len(self.decoding)
+    def open(self) -> bool:
+        """True while it takes requests, as far as their number goes."""
+        return self.ready and not self.draining and self.running < self.spec.max_batch
 
     def fits(self, request: Request) -> bool:
         """An empty replica takes any request, or one larger than its memory would wait for ever."""
-        if not self.ready or self.draining or self.running >= self.spec.max_batch:
-            return False
         return self.running == 0 or self.kv_used + request.kv_tokens <= self.spec.kv_tokens
 
+    def requests(self) -> list[Request]:
+        return [*self.prefills, *(entry[2] for entry in self.decoding)]
+
     def admit(self, request: Request, now: float) -> None:
+        self.running += 1
         self.kv_used += request.kv_tokens
         self.prefills.append(request)
         if self.steps == 0:
-            self.plan(now)
+            self._plan(now)
         elif not self.chunks_left:
-            self.steps = min(self.steps, max(1, math.ceil((now - self.started) / self.step_s)))
-            self.version += 1
+            self._cut(now)
 
-    def plan(self, now: float) -> None:
+    def throttle(self, slowdown: float, now: float) -> None:
+        """From the next step on, steps take `slowdown` times as long as the spec says."""
+        self.slowdown = slowdown
+        if self.steps:
+            self._cut(now)
+
+    def _cut(self, now: float) -> None:
+        """Ends the run with the step under way, so that what is new counts from the next one."""
+        begun = math.ceil((now - self.started) / self.step_s) if self.step_s else 1
+        self.steps = min(self.steps, max(1, begun))
+        self.version += 1
+
+    def _plan(self, now: float) -> None:
         """Chooses the next equal steps: prefill chunks beside decoding, or decoding alone."""
         self.version += 1
         self.started = now
@@ -80,7 +100,7 @@ class Replica:
                 self.chunks_left = chunks
             step_s += (spec.prefill_base_s + spec.prefill_per_token_s * tokens) / chunks
             steps = min(steps, self.chunks_left) if batch else self.chunks_left
-        self.step_s, self.steps = step_s, steps
+        self.step_s, self.steps = step_s * self.slowdown, steps
 
     @property
     def ends_at(self) -> float:
@@ -108,5 +128,6 @@ class Replica:
                     heapq.heappush(self.decoding, (last, request.number, request))
         for request in ended:
             self.kv_used -= request.kv_tokens
-        self.plan(now)
+        self.running -= len(ended)
+        self._plan(now)
         return ended
