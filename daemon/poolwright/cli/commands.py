@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from poolwright.cli import EXIT_NO, EXIT_OUTSIDE, EXIT_USAGE
 from poolwright.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Autoscaler of LLM fleets.")
+traces = typer.Typer(no_args_is_help=True, help="Traces of recorded decisions.")
+app.add_typer(traces, name="traces")
 out = Console()
 err = Console(stderr=True)
 
@@ -111,18 +112,36 @@ def explain(
     decision: Annotated[str, typer.Argument(help="An id, the start of one, a pool, or `last`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Why a decision was made: the tree of its trace, in words."""
-    from poolwright.runtime.explaining import explain_decision  # noqa: PLC0415
+    """Why a pool has its count, or why a decision was made."""
+    from poolwright.runtime.explaining import explain_from  # noqa: PLC0415
+    from poolwright.runtime.timekeeping import make_clock  # noqa: PLC0415
 
-    if not explain_decision(Settings().data / "journal.db", decision, out, as_json=as_json):
-        err.print(f"no decision {decision!r} in the journal; try `poolwright explain last`")
+    settings = Settings()
+    journal, now = settings.data / "journal.db", make_clock(settings.clock).now()
+    if not explain_from(journal, decision, out, now, as_json=as_json):
+        err.print(f"no pool or decision {decision!r} in {journal}; try `poolwright explain last`")
         raise typer.Exit(EXIT_NO)
+
+
+@traces.command("rebuild")
+def rebuild_traces(
+    since: Annotated[str, typer.Option(help="How far back: 90m, 24h, 7d.")] = "24h",
+    decision: Annotated[
+        str | None, typer.Option(help="Only this one: its id or the start of it.")
+    ] = None,
+) -> None:
+    """Sends the spans of recorded decisions to the OTLP endpoint again, with the same ids."""
+    from poolwright.runtime.rebuilding import rebuild  # noqa: PLC0415
+
+    raise typer.Exit(rebuild(Settings(), since, decision, out, err))
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """What the running daemon sees and does."""
     import httpx2  # noqa: PLC0415
+
+    from poolwright.record.status_view import status_view  # noqa: PLC0415
 
     settings = Settings()
     url = f"http://{settings.http_host}:{settings.http_port}/status"
@@ -136,24 +155,7 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(body)
         return
-    table = Table("pool", "mode", "ready", "starting", "told", "bounds", "last", "why")
-    for pool in body["pools"]:
-        table.add_row(
-            pool["pool"],
-            pool["mode"],
-            *(_text(pool[key]) for key in ("ready", "starting", "desired")),
-            f"{pool['min']} to {pool['max']}",
-            _text(pool["outcome"]),
-            _text(pool["reason"]),
-        )
-    out.print(table)
-    out.print(f"rules {body['rules_revision']}")
-    if body["reload_error"]:
-        err.print(f"the newest rule files are refused:\n{body['reload_error']}", highlight=False)
-
-
-def _text(value: object) -> str:
-    return "unknown" if value is None else str(value)
+    out.print(status_view(body))
 
 
 @app.command()

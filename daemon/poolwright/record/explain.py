@@ -1,27 +1,38 @@
 """A decision as a tree, in words for someone who was woken up by it."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from rich.tree import Tree
 
 from poolwright.model.decision import Decision, Proposal
-from poolwright.model.signal import Signal, SignalStatus
+from poolwright.model.pool import ActionStatus
+from poolwright.model.rule import ServiceRule, SignalRule
 from poolwright.record.journal import StoredAction, StoredDecision
-from poolwright.record.sentences import OUTCOMES, REASONS
+from poolwright.record.sentences import CAUSES, OUTCOMES, REASONS
+from poolwright.record.wording import duration, number, quantity, signal_line, when
+
+ID_SHOWN = 12
 
 
-def explain(stored: StoredDecision, actions: Sequence[StoredAction]) -> Tree:
-    """The tree: what, why, triggers, limits, signals, and what the provider did."""
+def explain(
+    stored: StoredDecision,
+    actions: Sequence[StoredAction],
+    now: float,
+    rule: ServiceRule | None = None,
+) -> Tree:
+    """The tree: what, why, triggers, limits, signals, and what the provider did.
+
+    `rule` is the service's rule of the decision's revision: it names units and statistics.
+    """
     decision = stored.decision
-    when = datetime.fromtimestamp(decision.at, UTC).isoformat(timespec="seconds")
-    tree = Tree(f"{_headline(decision)}, at {when}", highlight=False)
+    signals = signal_rules(rule)
+    tree = Tree(f"{headline(decision)}, at {when(decision.at, now)}", highlight=False)
     tree.add(f"because {REASONS[decision.reason]} ({decision.reason})")
     triggers = tree.add("triggers")
     for proposal in decision.proposals:
-        triggers.add(_proposal(proposal))
+        triggers.add(f"{proposal.trigger}: {wish(proposal, signals)}")
     if not decision.proposals:
         triggers.add("none belongs to this pool, or the pool is unknown")
     limits = tree.add("limits that changed the number")
@@ -29,19 +40,11 @@ def explain(stored: StoredDecision, actions: Sequence[StoredAction]) -> Tree:
         limits.add(f"{effect.limit}: {effect.before} became {effect.after}; {effect.detail}")
     if not decision.limits:
         limits.add("none")
-    signals = tree.add("signals")
+    shown = tree.add("signals")
     for signal in decision.inputs.signals:
-        signals.add(_signal(signal))
+        shown.add(signal_line(signal, signals.get(signal.name)))
     pool = tree.add("pool")
-    report = decision.inputs.report
-    if report is None:
-        pool.add("unknown: the provider has not reported")
-    else:
-        age_s = decision.at - report.at
-        pool.add(
-            f"{report.ready} ready, {report.starting} starting, told {report.desired}"
-            f" (reported {age_s:.0f} s before)"
-        )
+    pool.add(replicas(decision))
     cost = decision.evidence.get("cost_usd_per_hour")
     if cost is not None:
         pool.add(f"costs {cost:g} USD/h at {decision.desired} replicas")
@@ -50,7 +53,12 @@ def explain(stored: StoredDecision, actions: Sequence[StoredAction]) -> Tree:
     return tree
 
 
-def _headline(decision: Decision) -> str:
+def signal_rules(rule: ServiceRule | None) -> dict[str, SignalRule]:
+    return {} if rule is None else {signal.name: signal for signal in rule.signals}
+
+
+def headline(decision: Decision) -> str:
+    """Pool, outcome and counts."""
     change = (
         f"at {decision.current} replicas"
         if decision.desired == decision.current
@@ -59,24 +67,77 @@ def _headline(decision: Decision) -> str:
     return f"{decision.pool}: {OUTCOMES[decision.outcome]} {change}"
 
 
-def _proposal(proposal: Proposal) -> str:
-    wish = "no opinion" if proposal.replicas is None else f"asks for {proposal.replicas}"
+def wish(proposal: Proposal, signals: dict[str, SignalRule]) -> str:
+    """What a trigger asked for and on which numbers."""
+    asked = "no opinion" if proposal.replicas is None else f"asks for {proposal.replicas}"
     lacked = f"; lacks {', '.join(proposal.blind)}" if proposal.blind else ""
-    numbers = ", ".join(f"{name} {value:g}" for name, value in proposal.evidence.items())
-    shown = f" ({numbers})" if numbers else ""
-    return f"{proposal.trigger}: {wish}{lacked}; {proposal.detail}{shown}"
+    return f"{asked}{lacked}; {proposal.detail}{evidence(proposal, signals)}"
 
 
-def _signal(signal: Signal) -> str:
-    age = "" if signal.age_s is None else f", newest sample {signal.age_s:.0f} s old"
-    quorum = (
-        f", {signal.replicas_reporting} of {signal.replicas_expected} replicas"
-        if signal.replicas_expected
-        else ""
+def evidence(proposal: Proposal, signals: dict[str, SignalRule]) -> str:
+    """The numbers in brackets; none where the trigger's own sentence holds them all."""
+    if proposal.kind == "target" or not proposal.evidence:
+        return ""
+    numbers = ", ".join(
+        f"{name} {quantity(value, signals.get(name))}" for name, value in proposal.evidence.items()
     )
-    if signal.status is SignalStatus.FRESH and signal.value is not None:
-        return f"{signal.name} = {signal.value:.4g} ({signal.samples} samples{age}{quorum})"
-    return f"{signal.name} is {signal.status} ({signal.why}{age}{quorum})"
+    return f" ({numbers})"
+
+
+def replicas(decision: Decision) -> str:
+    """What the provider said of the pool."""
+    report = decision.inputs.report
+    if report is None:
+        return "unknown: the provider has not reported"
+    age_s = decision.at - report.at
+    going = f", {report.terminating} going" if report.terminating else ""
+    return (
+        f"{report.ready} ready, {report.starting} starting{going}, told {report.desired}"
+        f" (reported {age_s:.0f} s before)"
+    )
+
+
+def cause_words(cause: str) -> str:
+    """`: sentence (cause)`, or nothing without a cause."""
+    if not cause:
+        return ""
+    return f": {CAUSES[cause]} ({cause})" if cause in CAUSES else f": {cause}"
+
+
+def provider_sentence(decision: Decision, actions: Sequence[StoredAction]) -> str:
+    """What the provider did, in one sentence."""
+    if not decision.acts:
+        return "nothing was called"
+    parts: list[str] = []
+    for action in actions:
+        report = action.report
+        after = f"after {number(max(report.at - decision.at, 0.0))} s"
+        match report.status:
+            case ActionStatus.STARTED:
+                continue
+            case ActionStatus.DONE:
+                parts.append(f"took the order {after}{_tries(action)}")
+            case ActionStatus.CONFIRMED if report.startup_s is not None:
+                parts.append(
+                    f"all {decision.desired} replicas were ready {duration(report.startup_s)} later"
+                    " (start-up measured)"
+                )
+            case ActionStatus.CONFIRMED:
+                parts.append(f"settled at {decision.desired} replicas {after}")
+            case ActionStatus.REFUSED:
+                parts.append(f"not carried out{cause_words(report.cause)}{_tries(action)}")
+            case ActionStatus.GIVEN_UP:
+                parts.append(f"given up {after}{cause_words(report.cause)}")
+    if parts:
+        return "; ".join(parts)
+    return "was asked and has not answered yet" if actions else "no call is recorded yet"
+
+
+def _tries(action: StoredAction) -> str:
+    errors = [attempt.error for attempt in action.attempts if attempt.error]
+    if not errors:
+        return ""
+    return f", {len(errors)} of {len(action.attempts)} calls failed, the last: {errors[-1]}"
 
 
 def _actions(tree: Tree, decision: Decision, actions: Sequence[StoredAction]) -> None:
@@ -86,16 +147,15 @@ def _actions(tree: Tree, decision: Decision, actions: Sequence[StoredAction]) ->
     branch = tree.add("what the provider did")
     for action in actions:
         report = action.report
-        cause = f", {report.cause}" if report.cause else ""
         took = (
             "" if report.startup_s is None else f", replicas ready after {report.startup_s:.0f} s"
         )
         after_s = report.at - decision.at
-        node = branch.add(f"{report.status} after {after_s:.1f} s{cause}{took}")
-        for number, attempt in enumerate(action.attempts, 1):
+        node = branch.add(f"{report.status} after {after_s:.1f} s{cause_words(report.cause)}{took}")
+        for order, attempt in enumerate(action.attempts, 1):
             result = attempt.error or "answered"
             detail = f": {attempt.detail}" if attempt.detail else ""
-            node.add(f"call {number}: {result}{detail}")
+            node.add(f"call {order}: {result}{detail}")
     if not actions:
         branch.add("no answer is recorded yet")
 
@@ -105,5 +165,5 @@ def explain_dict(stored: StoredDecision, actions: Sequence[StoredAction]) -> dic
     body: dict[str, Any] = msgspec.to_builtins(
         {"decision": stored.decision, "actions": list(actions)}
     )
-    body["sentence"] = f"{_headline(stored.decision)}: {REASONS[stored.decision.reason]}"
+    body["sentence"] = f"{headline(stored.decision)}: {REASONS[stored.decision.reason]}"
     return body

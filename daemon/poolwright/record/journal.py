@@ -274,6 +274,11 @@ class Journal:
             for n, body in rows:
                 yield StoredDecision(_decision.decode(body), n)
 
+    def count_since(self, at: float) -> int:
+        with self._told():
+            row = self._db.execute("select count(*) from decisions where at >= ?", (at,)).fetchone()
+        return int(row[0])
+
     def history(self, pool: str) -> Iterator[Brief]:
         """The pool's decisions, the newest first, a page in memory."""
         n = math.inf
@@ -289,12 +294,6 @@ class Journal:
             n = rows[-1][0]
             for _, body in rows:
                 yield _brief.decode(body)
-
-    def pools(self) -> list[str]:
-        """Names of the pools that have decisions."""
-        with self._told():
-            rows = self._db.execute("select distinct pool from decisions order by pool").fetchall()
-        return [row[0] for row in rows]
 
     def actions(self, decision_id: str) -> list[StoredAction]:
         with self._told():

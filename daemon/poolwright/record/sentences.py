@@ -28,3 +28,21 @@ OUTCOMES: dict[Outcome, str] = {
     Outcome.BLOCKED: "blocked",
     Outcome.ADVISE: "would have scaled (advice only)",
 }
+CAUSES: dict[str, str] = {
+    "changed_outside": "somebody else changed the count",
+    "circuit_open": "the provider failed too often and is left alone for a while",
+    "daemon_restarted": "the daemon was restarted meanwhile",
+    "deadline": "no answer before the deadline",
+    "mode_advise": "the rule file says mode: advise",
+    "mode_paused": "the rule file says mode: paused",
+    "no_capacity": "the provider had no capacity",
+    "not_owned": "another instance controls the service now",
+    "not_ready_in_time": "the replicas were not ready in time",
+    "not_recorded": "the journal could not be written",
+    "rules_gone": "the rule files do not have the pool any more",
+    "stopping": "the daemon was stopping",
+    "superseded": "a newer decision took its place",
+    "throttled": "the provider throttled the calls",
+    "unreachable": "the provider could not be reached",
+}
+"""Why an action did not end as it should; other causes are shown as they are."""

@@ -1,0 +1,90 @@
+"""What `poolwright status` prints of the daemon's /status."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from poolwright.model.decision import Outcome
+from poolwright.record.sentences import OUTCOMES, REASONS
+from poolwright.record.wording import ago, duration
+
+Body = Mapping[str, Any]
+
+
+def status_view(body: Body) -> Group:
+    """A table a service, then how telemetry, rules, journal and traces fare."""
+    parts: list[Text | Table] = []
+    for service, pools in groupby(body["pools"], key=lambda pool: pool["service"]):
+        parts.append(_service(service, list(pools), body["at"]))
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, text, bad in _facts(body):
+        facts.add_row(Text(name, style="bold"), Text(text, style="bold red" if bad else ""))
+    return Group(*parts, facts)
+
+
+def _service(service: str, pools: Iterable[Body], now: float) -> Table:
+    table = Table(title_justify="left", title_style="bold")
+    table.add_column("pool", no_wrap=True)
+    for name in ("ready", "starting", "told"):
+        table.add_column(name, justify="right")
+    table.add_column("bounds", no_wrap=True)
+    table.add_column("last decision")
+    mode = ""
+    for pool in pools:
+        mode = pool["mode"]
+        table.add_row(
+            pool["pool"],
+            *(_text(pool[key]) for key in ("ready", "starting", "desired")),
+            f"{pool['min']} to {pool['max']}",
+            Text(_last(pool, now)),
+        )
+    table.title = f"{service}, mode {mode}"
+    return table
+
+
+def _text(value: object) -> str:
+    return "?" if value is None else str(value)
+
+
+def _last(pool: Body, now: float) -> str:
+    if not pool["owned"]:
+        return "another instance controls this service"
+    if pool["outcome"] is None:
+        return "none yet"
+    before, after = pool["decided_from"], pool["decided_to"]
+    change = f"at {after}" if before == after else f"from {before} to {after}"
+    outcome = OUTCOMES.get(pool["outcome"], pool["outcome"])
+    if pool["outcome"] == Outcome.ADVISE:
+        change += " replicas"
+    reason = REASONS.get(pool["reason"], pool["reason"])
+    return f"{outcome} {change}, {ago(now - pool['decided_at'])}: {reason} ({pool['reason']})"
+
+
+def _facts(body: Body) -> Iterator[tuple[str, str, bool]]:
+    behind = body["ingest_behind"]
+    yield "telemetry", _telemetry(body), behind or body["telemetry_age_s"] is None
+    if body["reload_error"]:
+        text = f"{body['rules_revision']} in force; the newest files are refused, so nothing scales"
+        yield "rules", f"{text} down:\n{body['reload_error']}", True
+    else:
+        yield "rules", f"{body['rules_revision']} in force", False
+    if body["journal_error"]:
+        yield "journal", f"nothing is scaled: {body['journal_error']}", True
+    if body["spans_dropped"]:
+        dropped = f"{body['spans_dropped']:,} spans dropped since the start"
+        yield "traces", f"{dropped}; `poolwright traces rebuild` sends them again", True
+
+
+def _telemetry(body: Body) -> str:
+    age_s = body["telemetry_age_s"]
+    age = "none yet" if age_s is None else f"newest sample {duration(max(age_s, 0.0))} old"
+    waiting = sum(body["lag"].values())
+    lag = f", {waiting:,} messages not read yet" if body["lag"] else ", no partition assigned"
+    behind = "; it is behind, so nothing scales down" if body["ingest_behind"] else ""
+    return f"{age}{lag}{behind}"
