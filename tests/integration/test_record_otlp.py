@@ -1,13 +1,18 @@
 """Decisions' traces read back through a real OTLP receiver, over gRPC and over HTTP."""
 
+import gzip
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from prometheus_client import CollectorRegistry, generate_latest
+from rich.console import Console
 
 from poolwright.model.decision import (
     Decision,
@@ -18,10 +23,15 @@ from poolwright.model.decision import (
     Reason,
 )
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt
+from poolwright.model.rule import RuleSet
 from poolwright.model.sample import TraceContext
 from poolwright.model.tick import Health
+from poolwright.record.journal import Journal
+from poolwright.record.metrics import DaemonMetrics
+from poolwright.record.recorder import Recorder
 from poolwright.record.traces import Tracing
-from poolwright.settings import TraceSettings
+from poolwright.runtime.rebuilding import rebuild
+from poolwright.settings import ClockSettings, Settings, TraceSettings
 
 DECISION = Decision(
     "0123456789abcdef0123456789abcdef",
@@ -45,54 +55,76 @@ DECISION = Decision(
 
 
 class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
+    """A real OTLP server, which may be stopped and started again at its port."""
+
     def __init__(self) -> None:
         self.spans = []
+        self.port = 0
 
     def take(self, request) -> None:
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
                 self.spans += scope.spans
 
+
+class GrpcReceiver(Receiver):
+    protocol = "grpc"
+
     def Export(self, request, context):  # noqa: N802
         self.take(request)
         return trace_service_pb2.ExportTraceServiceResponse()
 
+    def start(self) -> None:
+        self.server = grpc.server(ThreadPoolExecutor(1))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
+        self.port = self.server.add_insecure_port(f"127.0.0.1:{self.port}")
+        self.server.start()
 
-@pytest.fixture(params=["grpc", "http/protobuf"])
+    def stop(self) -> None:
+        self.server.stop(0).wait()
+
+
+class HttpReceiver(Receiver):
+    protocol = "http/protobuf"
+
+    def start(self) -> None:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                assert self.path == "/v1/traces"
+                receiver.take(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *args) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", self.port), Handler)
+        self.port = self.server.server_port
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture(params=[GrpcReceiver, HttpReceiver], ids=["grpc", "http"])
 def receiver(request):
-    found = Receiver()
-    if request.param == "grpc":
-        server = grpc.server(ThreadPoolExecutor(1))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(found, server)
-        port = server.add_insecure_port("127.0.0.1:0")
-        server.start()
-        yield found, TraceSettings(otlp_endpoint=f"http://127.0.0.1:{port}", protocol="grpc")
-        server.stop(0).wait()
-        return
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if self.headers.get("content-encoding") == "gzip":
-                import gzip
-
-                body = gzip.decompress(body)
-            assert self.path == "/v1/traces"
-            found.take(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *args) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    yield found, TraceSettings(otlp_endpoint=url, protocol="http/protobuf")
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    found = request.param()
+    found.start()
+    settings = TraceSettings(
+        otlp_endpoint=f"http://127.0.0.1:{found.port}",
+        protocol=found.protocol,
+        export_timeout_s=0.5,
+    )
+    yield found, settings
+    found.stop()
 
 
 class NoSink:
@@ -160,3 +192,96 @@ def test_without_an_endpoint_spans_go_to_the_journal() -> None:
     assert tracing.flush(5.0)
     assert sink.ids == [DECISION.id] * 4
     tracing.close()
+
+
+SPANS_OF_ONE = sorted(
+    [
+        "poolwright.decision",
+        "poolwright.trigger",
+        "poolwright.trigger",
+        "poolwright.limits",
+        "provider.scale",
+        "provider.attempt",
+        "poolwright.confirm",
+    ]
+)
+ACTION = (
+    ActionReport("gpu", "", 1000.1, ActionStatus.STARTED, 4),
+    ActionReport("gpu", "", 1002.5, ActionStatus.DONE, 4),
+    ActionReport("gpu", "", 1100.0, ActionStatus.CONFIRMED, 4, startup_s=97.5),
+)
+
+
+def make_and_trace(number: int, journal: Journal, tracing: Tracing) -> None:
+    """One decision with its whole action, recorded and traced as the daemon does it."""
+    decision = replace(DECISION, id=f"{number:032x}", at=1000.0 + number)
+    journal.record_tick(decision.at, [decision], RuleSet("r1", ()))
+    tracing.trace_decision(decision)
+    for status in ACTION:
+        report = replace(status, decision_id=decision.id)
+        attempts = () if report.status is ActionStatus.STARTED else (Attempt(1000.5, 1001.0),)
+        journal.record_action(report, attempts)
+        after_done = report.status is ActionStatus.CONFIRMED
+        tracing.trace_action(decision, report, attempts, after_done=after_done)
+
+
+def test_spans_lost_while_the_receiver_is_down_are_counted_and_rebuilt(receiver, tmp_path) -> None:
+    found, traces = receiver
+    settings = Settings(
+        data=tmp_path, traces=traces, clock=ClockSettings(speed=2.0, origin_event_s=0.0)
+    )
+    settings.clock.origin_wall_s = time.time() - 1000.0  # Event time is about 2000 s.
+    journal = Journal(tmp_path / "journal.db")
+    tracing = Tracing(traces, journal)
+    metrics = DaemonMetrics(CollectorRegistry())
+    metrics.recording(Recorder(), tracing)
+
+    def shown() -> str:
+        page = generate_latest(metrics.registry).decode()
+        return next(x for x in page.splitlines() if x.startswith("poolwright_spans_dropped_total"))
+
+    for number in range(1, 4):
+        make_and_trace(number, journal, tracing)
+    assert tracing.flush(10.0)
+    assert shown().endswith(" 0.0")
+    found.stop()
+    for number in range(4, 7):
+        make_and_trace(number, journal, tracing)
+    tracing.flush(10.0)
+    lost = 3 * len(SPANS_OF_ONE)
+    assert (tracing.dropped, tracing.waiting) == (lost, 0)
+    assert shown().endswith(f" {lost}.0")
+    answers = Console(record=True, width=200)
+    assert rebuild(settings, "24h", None, answers, answers) == 3
+    assert "did not take all of them" in answers.export_text()
+    found.start()
+    make_and_trace(7, journal, tracing)
+    tracing.close()
+    journal.close()
+    assert len({span.trace_id for span in found.spans}) < 7
+
+    assert rebuild(settings, "24h", None, answers, answers) == 0
+    assert "49 spans of 7 decisions sent" in answers.export_text()
+    spans = {(span.trace_id, span.span_id): span for span in found.spans}
+    for span in found.spans:
+        assert span == spans[span.trace_id, span.span_id]
+    for number in range(1, 8):
+        names = [s.name for (trace, _), s in spans.items() if int.from_bytes(trace) == number]
+        assert sorted(names) == SPANS_OF_ONE
+    assert len(spans) == 7 * len(SPANS_OF_ONE)
+
+    before = len(found.spans)
+    assert rebuild(settings, "24h", f"{5:032x}", answers, answers) == 0
+    assert len(found.spans) - before == len(SPANS_OF_ONE)
+    assert rebuild(settings, "24h", "ffffffff", answers, answers) == 1
+
+
+def test_more_spans_than_may_wait_are_counted_at_once() -> None:
+    tracing = Tracing(TraceSettings(otlp_endpoint="http://127.0.0.1:1"), NoSink(), capacity=6)
+    tracing.trace_decision(DECISION)
+    assert tracing.dropped == 0
+    tracing.trace_decision(replace(DECISION, id="1" * 32))
+    assert tracing.waiting + tracing.dropped == 8
+    assert tracing.dropped >= 2
+    tracing.close()
+    assert (tracing.waiting, tracing.dropped) == (0, 8)

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from rich.text import Text
 from rich.tree import Tree
 
-from poolwright.model.decision import Decision, Proposal
+from poolwright.model.decision import Decision, LimitEffect, Proposal
 from poolwright.model.pool import ActionStatus
 from poolwright.model.rule import ServiceRule, SignalRule
 from poolwright.record.journal import StoredAction, StoredDecision
 from poolwright.record.sentences import CAUSES, OUTCOMES, REASONS
-from poolwright.record.wording import duration, number, quantity, signal_line, when
+from poolwright.record.wording import brief_duration, duration, quantity, signal_line, when
 
 ID_SHOWN = 12
 
@@ -28,29 +29,38 @@ def explain(
     """
     decision = stored.decision
     signals = signal_rules(rule)
-    tree = Tree(f"{headline(decision)}, at {when(decision.at, now)}", highlight=False)
-    tree.add(f"because {REASONS[decision.reason]} ({decision.reason})")
-    triggers = tree.add("triggers")
+    tree = Tree(Text(f"{headline(decision)}, at {when(decision.at, now)}"))
+    _add(tree, f"because {REASONS[decision.reason]} ({decision.reason})")
+    triggers = _add(tree, "triggers")
     for proposal in decision.proposals:
-        triggers.add(f"{proposal.trigger}: {wish(proposal, signals)}")
+        _add(triggers, f"{proposal.trigger}: {wish(proposal, signals)}")
     if not decision.proposals:
-        triggers.add("none belongs to this pool, or the pool is unknown")
-    limits = tree.add("limits that changed the number")
+        _add(triggers, "none belongs to this pool, or the pool is unknown")
+    limits = _add(tree, "limits that changed the number")
     for effect in decision.limits:
-        limits.add(f"{effect.limit}: {effect.before} became {effect.after}; {effect.detail}")
+        _add(limits, limit_line(effect))
     if not decision.limits:
-        limits.add("none")
-    shown = tree.add("signals")
+        _add(limits, "none")
+    shown = _add(tree, "signals")
     for signal in decision.inputs.signals:
-        shown.add(signal_line(signal, signals.get(signal.name)))
-    pool = tree.add("pool")
-    pool.add(replicas(decision))
+        _add(shown, signal_line(signal, signals.get(signal.name)))
+    pool = _add(tree, "pool")
+    _add(pool, replicas(decision))
     cost = decision.evidence.get("cost_usd_per_hour")
     if cost is not None:
-        pool.add(f"costs {cost:g} USD/h at {decision.desired} replicas")
+        _add(pool, f"costs {cost:g} USD/h at {decision.desired} replicas")
     _actions(tree, decision, actions)
-    tree.add(f"rules {decision.rules_revision}, decision and trace {decision.id}")
+    _add(tree, f"rules {decision.rules_revision}, decision and trace {decision.id}")
     return tree
+
+
+def _add(tree: Tree, text: str) -> Tree:
+    """Conditions and providers' answers may hold brackets, which are no markup."""
+    return tree.add(Text(text))
+
+
+def limit_line(effect: LimitEffect) -> str:
+    return f"{effect.limit}: {effect.before} became {effect.after}; {effect.detail}"
 
 
 def signal_rules(rule: ServiceRule | None) -> dict[str, SignalRule]:
@@ -111,7 +121,7 @@ def provider_sentence(decision: Decision, actions: Sequence[StoredAction]) -> st
     parts: list[str] = []
     for action in actions:
         report = action.report
-        after = f"after {number(max(report.at - decision.at, 0.0))} s"
+        after = f"after {brief_duration(report.at - decision.at)}"
         match report.status:
             case ActionStatus.STARTED:
                 continue
@@ -142,22 +152,24 @@ def _tries(action: StoredAction) -> str:
 
 def _actions(tree: Tree, decision: Decision, actions: Sequence[StoredAction]) -> None:
     if not decision.acts:
-        tree.add("nothing was called")
+        _add(tree, "nothing was called")
         return
-    branch = tree.add("what the provider did")
+    branch = _add(tree, "what the provider did")
+    told = 0
     for action in actions:
         report = action.report
-        took = (
+        ready = (
             "" if report.startup_s is None else f", replicas ready after {report.startup_s:.0f} s"
         )
-        after_s = report.at - decision.at
-        node = branch.add(f"{report.status} after {after_s:.1f} s{cause_words(report.cause)}{took}")
-        for order, attempt in enumerate(action.attempts, 1):
-            result = attempt.error or "answered"
+        after = brief_duration(report.at - decision.at)
+        node = _add(branch, f"{report.status} after {after}{cause_words(report.cause)}{ready}")
+        # Each status carries the calls up to then: those already told are not told again.
+        for attempt in action.attempts[told:]:
+            told += 1
             detail = f": {attempt.detail}" if attempt.detail else ""
-            node.add(f"call {order}: {result}{detail}")
+            _add(node, f"call {told}: {attempt.error or 'answered'}{detail}")
     if not actions:
-        branch.add("no answer is recorded yet")
+        _add(branch, "no answer is recorded yet")
 
 
 def explain_dict(stored: StoredDecision, actions: Sequence[StoredAction]) -> dict[str, Any]:

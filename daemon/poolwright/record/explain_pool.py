@@ -23,6 +23,7 @@ from poolwright.record.explain import (
     ID_SHOWN,
     evidence,
     headline,
+    limit_line,
     provider_sentence,
     signal_rules,
     wish,
@@ -80,7 +81,7 @@ def _why(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
         yield "decided", f"{when(change.at, now)}: from {change.current} to {change.desired}"
         yield "because", _because(change, signals)
         for effect in change.limits:
-            yield "limit", f"{effect.limit}: {effect.before} became {effect.after}; {effect.detail}"
+            yield "limit", limit_line(effect)
         if not change.limits:
             yield "limits", "none changed the number"
         yield "provider", provider_sentence(change, story.actions)
@@ -96,7 +97,7 @@ def _why(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
             ),
         )
     else:
-        yield "", f"it has had this count since the journal begins, {when(story.since, now)}"
+        yield "seen", f"ever since the journal begins, {when(story.since, now)}; no decision set it"
     if story.failed is not None:
         failed = story.failed
         outcome = provider_sentence(failed, story.failed_actions)
@@ -120,7 +121,7 @@ def _now(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
         held = duration(now - story.held_since)
         yield "reason", f"{REASONS[latest.reason]} ({latest.reason}), for {held} now"
         for effect in latest.limits:
-            yield "limit", f"{effect.limit}: {effect.before} became {effect.after}; {effect.detail}"
+            yield "limit", limit_line(effect)
     else:
         yield "under way", f"{headline(latest)}, decided {ago(now - latest.at)}"
     if rule is not None and rule.mode is not Mode.ACT:
@@ -132,7 +133,7 @@ def _next(latest: Decision, rule: ServiceRule | None) -> Iterator[Row]:
     for proposal in latest.proposals:
         yield proposal.trigger, wish(proposal, signals) + _condition(proposal, latest, rule)
     if not latest.proposals:
-        yield "", "no trigger belongs to this pool, or the pool is unknown"
+        yield "triggers", "no trigger belongs to this pool, or the pool is unknown"
     if rule is None:
         return
     for pool in rule.pools:

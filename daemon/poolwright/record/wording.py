@@ -29,7 +29,7 @@ UNITS: dict[str, str] = {
     "starting": "replicas",
     "desired": "replicas",
 }
-STATS = {"avg": "average", "sum": "sum", "min": "lowest", "max": "highest", "last": "newest"}
+STATS = {"avg": "mean", "sum": "sum", "min": "lowest", "max": "highest", "last": "newest"}
 WHY_NOT: dict[Unhealthy, str] = {
     Unhealthy.NEVER_SEEN: "nothing was ever received",
     Unhealthy.NO_SAMPLES: "no samples in its window",
@@ -49,6 +49,12 @@ def duration(seconds: float) -> str:
         hours, rest = divmod(round(seconds / MINUTE_S), 60)
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     return f"{seconds / DAY_S:,.0f} days"
+
+
+def brief_duration(seconds: float) -> str:
+    """As `duration`, with tenths where they matter: how long a call took."""
+    seconds = max(seconds, 0.0)
+    return f"{seconds:.1f} s" if seconds < 10 else duration(seconds)
 
 
 def ago(seconds: float) -> str:
@@ -108,7 +114,7 @@ def signal_line(signal: Signal, rule: SignalRule | None) -> str:
     if signal.status is SignalStatus.FRESH and signal.value is not None:
         return f"{signal.name} = {quantity(signal.value, rule)}{shown}"
     why = "unknown why" if signal.why is None else WHY_NOT[signal.why]
-    last = "" if signal.last_value is None else f", last {quantity(signal.last_value, rule)}"
+    last = "" if signal.last_value is None else f", last value {quantity(signal.last_value, rule)}"
     return f"{signal.name} has no usable value: {why}{last}{shown}"
 
 
@@ -117,8 +123,10 @@ def _statistic(rule: SignalRule | None) -> str:
         return ""
     metric = rule.metric if rule.request_class is None else f"{rule.metric} of {rule.request_class}"
     stat = "" if rule.metric == "rate" else f"{STATS.get(rule.stat, rule.stat)} "
-    across = "" if rule.across is None else f", {STATS.get(rule.across, rule.across)} over replicas"
-    return f"{metric}: {stat}of {duration(rule.window_s)}{across}"
+    across = (
+        "" if rule.across is None else f", {STATS.get(rule.across, rule.across)} of the replicas"
+    )
+    return f"{metric}: {stat}over {duration(rule.window_s)}{across}"
 
 
 def _samples(signal: Signal, rule: SignalRule | None) -> str:
