@@ -79,7 +79,7 @@ BROKEN = {
         ("    serves:", "    servs:"),
         "9:5: unknown key `servs` (did you mean `serves`?)",
     ),
-    "missing key": ((NO_KEY, ""), "6:5: `provider` is missing (add provider:)"),
+    "missing key": ((NO_KEY, ""), "6:5: `provider` is missing (add provider: {kubernetes: {…}})"),
     "unknown signal": (
         ("waiting / ready > 8", "waitng / ready > 8"),
         "14:12: unknown signal `waitng` (did you mean `waiting`?)",
@@ -94,11 +94,14 @@ BROKEN = {
     ),
     "type of operands": (
         ("waiting / ready > 8", "waiting > 8 && waiting > 'a'"),
-        "14:35: found no matching overload for '_>_' applied to '(double, string)'",
+        "14:35: `>` between a number and text (remove the quotes: signals are numbers)",
     ),
     "type of the condition": (
         ("waiting / ready > 8", "waiting / ready"),
-        "14:12: a condition must be true or false, this is not; compare it",
+        (
+            "14:12: a condition must be true or false, this is a number"
+            " (compare it, such as with > 8)"
+        ),
     ),
     "min above max": (
         ("min: 2,", "min: 25,"),
@@ -114,35 +117,32 @@ BROKEN = {
     ),
     "syntax": (
         ("[interactive]", "[interactive"),
-        "10:8: not valid YAML: expected ',' or ']', but got ':' (check quotes and indentation)",
+        "9:13: `[` is not closed (close it on its line)",
     ),
     "tab": (
         ("classes:\n", "classes:\n\t"),
-        (
-            "4:1: not valid YAML: found character '\\t' that cannot start any token"
-            " (indent with spaces, YAML allows no tabs)"
-        ),
+        "4:1: a tab (indent with spaces, YAML allows no tabs)",
     ),
     "time zone": (
         ("Europe/Paris", "Europe/Pariss"),
-        "20:47: unknown time zone `Europe/Pariss` (write one like Europe/Paris or UTC)",
+        "20:47: unknown time zone `Europe/Pariss` (did you mean `Europe/Paris`?)",
     ),
     "cron": (
         ("30 7 *", "61 7 *"),
-        "20:23: bad cron `61 7 * * MON-FRI`: Bad minute (write minute hour day month weekday)",
+        ("20:23: `61` is no minute in cron `61 7 * * MON-FRI` (minute: 0-59, *, lists and steps)"),
     ),
     "inverted thresholds": (
         ("ready < 2", "ready < 9"),
         (
-            "17:11: removes below 9 although 8 already adds"
-            " (`more` adds above 8: lower this threshold)"
+            "17:11: removes although `more` adds, such as at waiting = 26 with 3 replicas"
+            " (move this threshold away from that of `more`)"
         ),
     ),
     "oscillation": (
         ("ready < 2", "ready < 7"),
         (
-            "17:11: would oscillate between 2 and 1 replicas"
-            " (`more` adds above 8: lower this threshold)"
+            "17:11: would oscillate between 3 and 2 replicas, such as at waiting = 18"
+            " (`more` adds what this removes: move this threshold away from it)"
         ),
     ),
     "unknown class": (
@@ -155,15 +155,15 @@ BROKEN = {
     ),
     "duration": (
         ("lasts: 4h", "lasts: 4"),
-        "20:68: `4` is not a duration; write 30s, 5ms, 10m or 1h30m",
+        "20:68: `4` has no unit (write 4s for seconds; or ms, m, h, d)",
     ),
     "amount": (
         ("50%", "lots"),
-        '15:10: `lots` is not an amount; write 4, 50% or "max(4, 100%)"',
+        '15:10: `lots` is not an amount of replicas (write 4, 50% or "max(4, 100%)")',
     ),
     "two changes": (
         ("remove: 1", "remove: 1\n    set: 3"),
-        "16:5: exactly one of add, remove, set belongs to `when`, and only to it",
+        "16:5: a trigger with both remove and set (keep one of them)",
     ),
     "no default pool": (
         ("- name: main\n", "- name: main\n    role: accelerator\n    advantage: {economic: 15%}\n"),
@@ -213,7 +213,10 @@ def test_all_mistakes_of_all_files_are_shown_and_a_service_has_one_file() -> Non
     assert [str(problem) for problem in caught.value.problems] == [
         "b.yaml:2:10: duplicate service `chat` (also in a.yaml; one file each)",
         "c.yaml:8:21: min 25 is above max 24 (lower min or raise max)",
-        "d.yaml:1:1: the file is empty",
+        (
+            "d.yaml:1:1: the file is empty (begin with apiVersion: poolwright/v1,"
+            " then service: and pools:; see docs/rules.md)"
+        ),
     ]
 
 
@@ -379,6 +382,6 @@ def test_a_mistake_in_a_rule_test_has_its_place(tmp_path: Path) -> None:
     with pytest.raises(RuleFileError) as caught:
         rule_tests.load(file)
     assert sorted(str(problem) for problem in caught.value.problems) == [
-        f"{file}:5:9: `1` is not a duration; write 30s, 5ms, 10m or 1h30m",
+        f"{file}:5:9: `1` has no unit (write 1s for seconds; or ms, m, h, d)",
         f"{file}:6:5: unknown key `expct` (did you mean `expect`?)",
     ]

@@ -1,8 +1,9 @@
 """A checked shape to the core's frozen rules, in seconds, USD and fractions."""
 
+import re
+
 from poolwright.model.rule import (
     AdvantageRule,
-    Amount,
     Change,
     ClassRule,
     Condition,
@@ -20,40 +21,29 @@ from poolwright.model.rule import (
     Trigger,
 )
 from poolwright.rulefiles import schedules
-from poolwright.rulefiles.checks import BUILTINS, did_you_mean
-from poolwright.rulefiles.conditions import ConditionError, compile_condition
+from poolwright.rulefiles.checks import BUILTINS, Names
+from poolwright.rulefiles.conditions import (
+    ConditionError,
+    compile_condition,
+    is_usable_name,
+    names_in,
+)
 from poolwright.rulefiles.document import Document, Path
-from poolwright.rulefiles.shapes import DirectionShape, PoolShape, RuleFile, SpanShape
+from poolwright.rulefiles.shapes import DirectionShape, PoolShape, RuleFile, SpanShape, TriggerShape
 
 
-def build(document: Document, rules: RuleFile) -> ServiceRule:
+def build(document: Document, rules: RuleFile, names: Names) -> ServiceRule:
     """Conditions and schedules that cannot be made are added to the document's problems."""
-    known = frozenset((*rules.signals, *BUILTINS))
+    triggers = [
+        trigger
+        for i, shape in enumerate(rules.triggers)
+        if (trigger := _trigger(document, ("triggers", i), shape, names))
+    ]
+    used = {name for trigger in triggers for name in _signals_of(trigger)}
     signals = [
         SignalRule(n, s.metric, s.stat, s.window, s.across, s.request_class, s.max_age, s.quorum)
         for n, s in rules.signals.items()
     ]
-    triggers: list[Trigger] = []
-    used: set[str] = set()
-    for i, t in enumerate(rules.triggers):
-        path: Path = ("triggers", i)
-        if t.target:
-            used.add(t.target.signal)
-            goal = t.target
-            triggers.append(
-                TargetTrigger(t.name, goal.signal, goal.per_replica, goal.tolerance, t.pool)
-            )
-        elif t.schedule:
-            span = _schedule(document, (*path, "schedule"), t.schedule)
-            if span:
-                triggers.append(ScheduleTrigger(t.name, span, t.schedule.min, t.pool))
-        elif condition := _condition(document, (*path, "when"), t.when or "", known):
-            used |= condition.names
-            change = Change.ADD if t.add else Change.REMOVE if t.remove else Change.SET
-            amount = t.add or t.remove or t.set or Amount()
-            triggers.append(
-                ThresholdTrigger(t.name, condition, change, amount, t.for_, t.keep, t.pool)
-            )
     signals += [SignalRule(n, n, "last", 60.0, builtin=True) for n in BUILTINS if n in used]
     return ServiceRule(
         rules.service,
@@ -68,29 +58,59 @@ def build(document: Document, rules: RuleFile) -> ServiceRule:
     )
 
 
-def _condition(
-    document: Document, path: Path, source: str, known: frozenset[str]
-) -> Condition | None:
+def _signals_of(trigger: Trigger) -> frozenset[str]:
+    match trigger:
+        case ThresholdTrigger():
+            return trigger.when.names
+        case TargetTrigger():
+            return frozenset({trigger.signal})
+        case _:
+            return frozenset()
+
+
+def _trigger(document: Document, path: Path, t: TriggerShape, names: Names) -> Trigger | None:
+    """One of the kinds; None where it cannot be made."""
+    if t.when is not None:
+        condition = _condition(document, (*path, "when"), t.when, names)
+        change = Change.ADD if t.add else Change.REMOVE if t.remove else Change.SET
+        amount = t.add or t.remove or t.set
+        if condition is None or amount is None:
+            return None
+        return ThresholdTrigger(t.name, condition, change, amount, t.for_, t.keep, t.pool)
+    if t.target is not None:
+        goal = t.target
+        return TargetTrigger(t.name, goal.signal, goal.per_replica, goal.tolerance, t.pool)
+    if t.schedule is not None:
+        span = _schedule(document, (*path, "schedule"), t.schedule)
+        return ScheduleTrigger(t.name, span, t.schedule.min, t.pool) if span else None
+    return None
+
+
+def _condition(document: Document, path: Path, source: str, names: Names) -> Condition | None:
+    text = source
+    for odd in sorted(names.signals or (), key=len, reverse=True):
+        if not is_usable_name(odd):
+            # It has been complained about where it is defined.
+            text = text.replace(odd, re.sub(r"\W", "_", f"_{odd[1:]}", flags=re.ASCII))
+    known = frozenset((*(names.signals or ()), *BUILTINS))
+    assumed = names_in(text) if names.signals is None else names_in(text) - names_in(source)
     try:
-        return compile_condition(source, known)
+        return compile_condition(text, frozenset(filter(is_usable_name, known | assumed)))
     except ConditionError as error:
-        line, column = document.text_starts.get(path, document.place(path))
-        in_block = line != document.place(path)[0]
-        indent = column - 1 if in_block or error.line == 1 else 0
-        place = (line + error.line - 1, error.column + indent)
-        document.values[*path, "cel"] = place
-        hint = did_you_mean(error.undeclared, sorted(known)) if error.undeclared else ""
-        document.add((*path, "cel"), str(error), hint)
+        for mistake in error.mistakes:
+            document.add_in_text(path, mistake.offset, mistake.message, mistake.hint)
     return None
 
 
 def _schedule(document: Document, path: Path, span: SpanShape) -> Schedule | None:
-    try:
-        return schedules.make(span.start, span.tz, span.lasts)
-    except ValueError as error:
-        message, _, hint = str(error).partition("; ")
-        document.add((*path, "tz" if "time zone" in message else "start"), message, hint)
-    return None
+    wrong = False
+    for check, written in ((schedules.check_cron, span.start), (schedules.check_zone, span.tz)):
+        try:
+            check(written)
+        except schedules.ScheduleError as error:
+            document.add((*path, error.key), str(error), error.hint)
+            wrong = True
+    return None if wrong else schedules.make(span.start, span.tz, span.lasts)
 
 
 def _pool(p: PoolShape) -> PoolRule:

@@ -1,131 +1,159 @@
-"""What a shape cannot say: names that must exist, bounds, thresholds that fight each other."""
+"""What a shape cannot say: names that must exist, what must be unique, bounds that contradict."""
 
 import re
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Self
 
 from poolwright.model.rule import PoolRole
-from poolwright.model.sample import ARRIVAL_METRICS, REPLICA_METRICS, REQUEST_METRICS
+from poolwright.model.sample import REPLICA_METRICS
+from poolwright.rulefiles.conditions import is_usable_name
 from poolwright.rulefiles.document import Document, Path
-from poolwright.rulefiles.shapes import RuleFile, SignalShape, TriggerShape
+from poolwright.rulefiles.shapes import (
+    ACROSS,
+    CHANGES,
+    KINDS,
+    METRICS,
+    QUANTILE,
+    STATS,
+    PoolShape,
+    RuleFile,
+    SignalShape,
+    TriggerShape,
+)
+from poolwright.rulefiles.wording import did_you_mean
 
 BUILTINS = ("ready", "starting", "desired", "demand", "cost", "hour", "weekday")
-_STATS = ("rate", "sum", "count", "avg", "min", "max", "last", "slope")
-_ACROSS = ("sum", "avg", "min", "max")
-_QUANTILE = re.compile(r"p\d{1,2}(\.\d+)?")
-_COMPARISON = re.compile(r"([^<>=!&|?]+?)\s*([<>])=?\s*(\d+(?:\.\d+)?)")
-_PER_READY = re.compile(r".*/\s*ready")
 
 
-def did_you_mean(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"did you mean `{close[0]}`?" if close else f"known: {', '.join(sorted(known))}"
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the file defines, whether rightly or wrongly. None: it cannot be known."""
+
+    classes: frozenset[str] | None
+    pools: frozenset[str] | None
+    signals: frozenset[str] | None
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        entries = document.value.get("pools")
+        named = [p.get("name") if isinstance(p, dict) else None for p in entries or ()]
+        pools = None
+        if not document.is_broken(("pools",)) and all(isinstance(name, str) for name in named):
+            pools = frozenset(map(str, named))
+        return cls(_keys(document, "classes"), pools, _keys(document, "signals"))
 
 
-def check(document: Document, rules: RuleFile) -> None:
-    _check_pools(document, rules)
-    for name, signal in rules.signals.items():
-        _check_signal(document, rules, name, signal)
-    pools = [pool.name for pool in rules.pools]
-    seen: dict[str, int] = {}
-    for i, trigger in enumerate(rules.triggers):
-        path: Path = ("triggers", i)
-        if trigger.name in seen:
-            document.add((*path, "name"), f"duplicate trigger `{trigger.name}`", "rename one")
-        seen[trigger.name] = i
-        if trigger.pool is not None and trigger.pool not in pools:
-            hint = did_you_mean(trigger.pool, pools)
-            document.add((*path, "pool"), f"unknown pool `{trigger.pool}`", hint)
-        if trigger.target:
-            known = [*rules.signals, *BUILTINS]
-            if trigger.target.signal not in known:
-                message = f"unknown signal `{trigger.target.signal}`"
-                hint = did_you_mean(trigger.target.signal, known)
-                document.add((*path, "target", "signal"), message, hint)
-    _check_oscillation(document, rules)
-    for side in ("up", "down"):
-        limit = getattr(rules.limits, side)
-        if limit and not limit.step.replicas and not limit.step.fraction:
-            document.add(("limits", side, "step"), "a step of zero never moves", "write 1 or more")
+def _keys(document: Document, section: str) -> frozenset[str] | None:
+    return None if document.is_broken((section,)) else frozenset(document.value.get(section) or ())
 
 
-def _check_pools(document: Document, rules: RuleFile) -> None:
-    seen: set[str] = set()
+def check(
+    document: Document, rules: RuleFile, names: Names, providers: Collection[str] | None
+) -> None:
+    """Add to the document's problems. `providers`: those that exist; None: any."""
+    _check_unique(document, "pools", "pool", [pool.name for pool in rules.pools])
+    _check_unique(document, "triggers", "trigger", [trigger.name for trigger in rules.triggers])
     for i, pool in enumerate(rules.pools):
-        path: Path = ("pools", i)
-        if pool.name in seen:
-            document.add((*path, "name"), f"duplicate pool `{pool.name}`", "rename one")
-        seen.add(pool.name)
-        if pool.replicas.min > pool.replicas.max:
-            message = f"min {pool.replicas.min} is above max {pool.replicas.max}"
-            document.add((*path, "replicas", "min"), message, "lower min or raise max")
-        if pool.role is PoolRole.ACCELERATOR and pool.advantage is None:
-            hint = "say when it may grow: advantage: {economic: 15%}"
-            document.add(path, f"accelerator pool `{pool.name}` has no advantage", hint)
-        for j, name in enumerate(pool.serves):
-            if name not in rules.classes:
-                hint = did_you_mean(name, list(rules.classes))
-                document.add((*path, "serves", j), f"unknown class `{name}`", hint)
-    if not any(pool.role is PoolRole.DEFAULT for pool in rules.pools):
+        _check_pool(document, ("pools", i), pool, names, providers)
+    if not rules.pools:
+        document.add(("pools",), "no pool", "add one: - {name: …, provider: …, replicas: …}")
+    elif not any(
+        pool.role is PoolRole.DEFAULT or document.is_broken(("pools", i, "role"))
+        for i, pool in enumerate(rules.pools)
+    ):
         document.add(("pools",), "no default pool", "give one pool role: default", key=True)
+    for name, signal in rules.signals.items():
+        _check_signal(document, ("signals", name), name, signal, names)
+    for i, trigger in enumerate(rules.triggers):
+        _check_trigger(document, ("triggers", i), trigger, names)
+    for side, limit in (("up", rules.limits.up), ("down", rules.limits.down)):
+        if limit and not limit.step.replicas and not limit.step.fraction:
+            path: Path = ("limits", side, "step")
+            document.add(path, "a step of zero never moves", "write 1 or more; or use mode: paused")
 
 
-def _check_signal(document: Document, rules: RuleFile, name: str, signal: SignalShape) -> None:
-    path: Path = ("signals", name)
+def _check_unique(document: Document, section: str, what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for i, name in enumerate(names):
+        path: Path = (section, i, "name")
+        if document.is_broken(path):
+            continue
+        if name in seen:
+            document.add(path, f"duplicate {what} `{name}`", "rename one")
+        seen.add(name)
+
+
+def _check_name(
+    document: Document, path: Path, what: str, name: str, known: Collection[str] | None
+) -> None:
+    if known is not None and name not in known:
+        document.add(path, f"unknown {what} `{name}`", did_you_mean(name, known))
+
+
+def _check_pool(
+    document: Document,
+    path: Path,
+    pool: PoolShape,
+    names: Names,
+    providers: Collection[str] | None,
+) -> None:
+    provider = next(iter(pool.provider))
+    if providers is not None and provider not in providers:
+        hint = did_you_mean(provider, providers)
+        place: Path = (*path, "provider", provider)
+        document.add(place, f"unknown provider `{provider}`", hint, key=True)
+    if pool.replicas.min > pool.replicas.max:
+        message = f"min {pool.replicas.min} is above max {pool.replicas.max}"
+        document.add((*path, "replicas", "min"), message, "lower min or raise max")
+    if pool.role is PoolRole.ACCELERATOR and not document.has((*path, "advantage")):
+        hint = "say when it may grow: advantage: {economic: 15%}"
+        document.add(path, f"accelerator pool `{pool.name}` has no advantage", hint)
+    for j, name in enumerate(pool.serves):
+        _check_name(document, (*path, "serves", j), "class", name, names.classes)
+
+
+def _check_signal(
+    document: Document, path: Path, name: str, signal: SignalShape, names: Names
+) -> None:
     if name in BUILTINS:
         document.add(path, f"`{name}` is built in", "choose another name", key=True)
-    elif not re.fullmatch(r"[A-Za-z_]\w*", name):
-        document.add(path, f"`{name}` cannot stand in a condition", "use letters, _", key=True)
-    metrics = [*REPLICA_METRICS, *REQUEST_METRICS, *ARRIVAL_METRICS]
-    if signal.metric not in metrics:
-        hint = did_you_mean(signal.metric, metrics)
-        document.add((*path, "metric"), f"unknown metric `{signal.metric}`", hint)
-    if signal.stat not in _STATS and not _QUANTILE.fullmatch(signal.stat):
-        hint = did_you_mean(signal.stat, [*_STATS, "p95"])
-        document.add((*path, "stat"), f"unknown stat `{signal.stat}`", hint)
-    if signal.metric in REPLICA_METRICS and signal.across is None:
-        document.add(path, f"`{signal.metric}` needs across", "add across: sum", key=True)
-    if signal.across and signal.across not in _ACROSS and not _QUANTILE.fullmatch(signal.across):
-        hint = did_you_mean(signal.across, [*_ACROSS, "p90"])
-        document.add((*path, "across"), f"unknown across `{signal.across}`", hint)
-    if signal.request_class is not None and signal.request_class not in rules.classes:
-        hint = did_you_mean(signal.request_class, list(rules.classes))
-        document.add((*path, "class"), f"unknown class `{signal.request_class}`", hint)
+    elif not is_usable_name(name):
+        hint = "use letters, digits and _, and no word of CEL such as in"
+        document.add(path, f"`{name}` cannot stand in a condition", hint, key=True)
+    _check_name(document, (*path, "metric"), "metric", signal.metric, METRICS)
+    if not re.fullmatch(QUANTILE, signal.stat):
+        _check_name(document, (*path, "stat"), "stat", signal.stat, (*STATS, "p95"))
+    if signal.across is not None and not re.fullmatch(QUANTILE, signal.across):
+        _check_name(document, (*path, "across"), "across", signal.across, (*ACROSS, "p90"))
+    if signal.metric in REPLICA_METRICS and not document.has((*path, "across")):
+        hint = "say how the replicas are combined: across: sum"
+        document.add(path, f"`{signal.metric}` needs across", hint, key=True)
+    if signal.request_class is not None:
+        _check_name(document, (*path, "class"), "class", signal.request_class, names.classes)
 
 
-def _comparison(trigger: TriggerShape, sign: str) -> tuple[str, float] | None:
-    found = _COMPARISON.fullmatch((trigger.when or "").strip())
-    return (re.sub(r"\s", "", found[1]), float(found[3])) if found and found[2] == sign else None
-
-
-def _check_oscillation(document: Document, rules: RuleFile) -> None:
-    for i, down in enumerate(rules.triggers):
-        below = _comparison(down, "<") if down.remove else None
-        for up in rules.triggers if below else ():
-            above = _comparison(up, ">") if up.add else None
-            if above is None or below is None or above[0] != below[0]:
-                continue
-            for pool in rules.pools:
-                own = {
-                    t.pool or (pool.name if pool.role is PoolRole.DEFAULT else "")
-                    for t in (up, down)
-                }
-                if own != {pool.name}:
-                    continue
-                message = _fight(above, below, max(pool.replicas.min, 2), pool.replicas.max)
-                if message:
-                    hint = f"`{up.name}` adds above {above[1]:g}: lower this threshold"
-                    document.add(("triggers", i, "when"), message, hint)
-                    break
-
-
-def _fight(above: tuple[str, float], below: tuple[str, float], least: int, most: int) -> str:
-    if below[1] >= above[1]:
-        return f"removes below {below[1]:g} although {above[1]:g} already adds"
-    # n/(n-1) falls with n, so that the smallest count is the one that trips first.
-    if (
-        _PER_READY.fullmatch(above[0])
-        and least <= most
-        and below[1] * least / (least - 1) > above[1]
-    ):
-        return f"would oscillate between {least} and {least - 1} replicas"
-    return ""
+def _check_trigger(document: Document, path: Path, trigger: TriggerShape, names: Names) -> None:
+    unsure = path in document.misunderstood
+    kinds = [kind for kind in KINDS if document.has((*path, kind))]
+    changes = [change for change in CHANGES if document.has((*path, change))]
+    if len(kinds) > 1:
+        hint = "make a trigger of each"
+        document.add(path, f"a trigger with both {' and '.join(kinds)}", hint)
+    elif not kinds and not unsure:
+        hint = f"write exactly one of {', '.join(KINDS)}"
+        document.add(path, "a trigger that says nothing of when", hint)
+    elif kinds == ["when"] and len(changes) > 1:
+        document.add(path, f"a trigger with both {' and '.join(changes)}", "keep one of them")
+    elif kinds == ["when"] and not changes and not unsure:
+        hint = f"write exactly one of {', '.join(CHANGES)}, such as add: 50%"
+        document.add(path, "a trigger that changes nothing", hint)
+    elif kinds != ["when"] and changes:
+        hint = f"delete `{changes[0]}`: a {kinds[0]} says itself how many"
+        document.add(path, f"`{changes[0]}` belongs to `when`, not to `{kinds[0]}`", hint)
+    if trigger.pool is not None:
+        _check_name(document, (*path, "pool"), "pool", trigger.pool, names.pools)
+    if trigger.target and names.signals is not None:
+        known = {*names.signals, *BUILTINS}
+        place: Path = (*path, "target", "signal")
+        _check_name(document, place, "signal", trigger.target.signal, known)

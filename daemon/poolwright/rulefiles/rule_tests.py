@@ -10,8 +10,9 @@ from pydantic import Field
 from poolwright.errors import Problem, RuleFileError
 from poolwright.model.decision import Outcome, Reason
 from poolwright.rulefiles.document import read
-from poolwright.rulefiles.loading import sources_of, validate
+from poolwright.rulefiles.loading import sources_of
 from poolwright.rulefiles.shapes import Seconds, Shape
+from poolwright.rulefiles.validating import validate
 
 
 class PoolState(Shape):

@@ -1,7 +1,9 @@
 """Recurring spans of time from cron and a time zone; daylight saving is cronsim's."""
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from difflib import get_close_matches
+from typing import Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
@@ -10,18 +12,53 @@ from poolwright.model.rule import Schedule
 _EARLIEST = 0.0
 
 
-def make(cron: str, tz: str, lasts_s: float) -> Schedule:
-    """Raise ValueError where the cron expression or the time zone is wrong."""
+_FIELDS: Final = ("minute", "hour", "day-of-month", "month", "day-of-week")
+_RANGES: Final = ("0-59", "0-23", "1-31", "1-12 or JAN-DEC", "0-7 or SUN-SAT")
+_CRON_HINT: Final = "write five fields: minute hour day month weekday"
+
+
+class ScheduleError(ValueError):
+    """`key` is what is wrong, `start` or `tz`; `hint` says how to write it."""
+
+    def __init__(self, key: Literal["start", "tz"], message: str, hint: str) -> None:
+        super().__init__(message)
+        self.key, self.hint = key, hint
+
+
+def check_zone(tz: str) -> ZoneInfo:
+    """Raise ScheduleError for an unknown time zone."""
     try:
-        zone = ZoneInfo(tz)
+        return ZoneInfo(tz)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone `{tz}`; write one like Europe/Paris or UTC") from error
+        close = get_close_matches(tz, available_timezones(), 1)
+        hint = f"did you mean `{close[0]}`?" if close else "write one like Europe/Paris or UTC"
+        raise ScheduleError("tz", f"unknown time zone `{tz}`", hint) from error
+
+
+def check_cron(cron: str) -> None:
+    """Raise ScheduleError where the expression is wrong or can never come true."""
+    fields = cron.split()
+    if len(fields) != len(_FIELDS):
+        count = f"{len(fields)} field{'s' if len(fields) != 1 else ''}"
+        more = ", without seconds" if len(fields) > len(_FIELDS) else ""
+        raise ScheduleError("start", f"cron `{cron}` has {count}", _CRON_HINT + more)
     try:
-        CronSim(cron, datetime(2026, 1, 1, tzinfo=zone))
+        CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC))
     except CronSimError as error:
-        raise ValueError(
-            f"bad cron `{cron}`: {error}; write minute hour day month weekday"
-        ) from error
+        name = str(error).removeprefix("Bad ")
+        message, hint = f"cron `{cron}` is wrong: {error}", _CRON_HINT
+        if name in _FIELDS:
+            at = _FIELDS.index(name)
+            name = name.removesuffix("-of-month").replace("day-of-week", "weekday")
+            message = f"`{fields[at]}` is no {name} in cron `{cron}`"
+            hint = f"{name}: {_RANGES[at]}, *, lists and steps"
+        raise ScheduleError("start", message, hint) from error
+
+
+def make(cron: str, tz: str, lasts_s: float) -> Schedule:
+    """Raise ScheduleError where the cron expression or the time zone is wrong."""
+    zone = check_zone(tz)
+    check_cron(cron)
     cache: list[tuple[float, float]] = []
 
     def first_start_after(instant: float) -> float:

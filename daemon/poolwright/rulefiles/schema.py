@@ -1,0 +1,32 @@
+"""JSON Schema of a rule file, for editors: it accepts what loads, as people write it."""
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+from typing_extensions import override
+
+from poolwright.rulefiles.shapes import RuleFile
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _AsWritten(GenerateJsonSchema):
+    """Without null: a key is written with a value, or left out."""
+
+    @override
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    @override
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        made = super().default_schema(schema)
+        if made.get("default", ...) is None:
+            del made["default"]
+        return made
+
+
+def schema() -> dict[str, Any]:
+    """As `poolwright schema` prints it and `rules/schema.json` keeps it."""
+    made = RuleFile.model_json_schema(by_alias=True, schema_generator=_AsWritten)
+    return {"$schema": DIALECT, **made}
