@@ -18,7 +18,10 @@ from poolwright.model.tick import Health
 from poolwright.record.explain import explain_dict
 from poolwright.record.journal import Journal, StoredAction
 from poolwright.record.journal_format import STEPS, VERSION, migrate, version_of
+from poolwright.record.recorder import Recorder
+from poolwright.record.retention import forget_old
 from poolwright.record.sentences import OUTCOMES, REASONS
+from poolwright.settings import JournalSettings
 
 RULES = RuleSet("r1", (), {"chat.yaml": "service: chat"})
 
@@ -277,4 +280,23 @@ def test_what_a_full_disk_refuses_changes_nothing_and_says_what_to_do(tmp_path) 
     journal._db.execute("pragma max_page_count=1000000")
     journal.record_tick(101.0, many, RULES)
     assert len(journal.decisions()) == 59
+    journal.close()
+
+
+async def test_the_daemon_forgets_beside_its_own_writes(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("poolwright.record.retention.BETWEEN_SLICES_REAL_S", 0.0)
+    journal, recorder = full_journal(tmp_path / "journal.db"), Recorder()
+    settings = JournalSettings(keep_days=1.0)
+    assert await forget_old(recorder, journal, settings, 86_400.0 + 5.0) == 2
+    assert left(journal) == [1, 2, 5, 6, 7, 8, 9, 10]
+    with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as holder:
+        monkeypatch.setattr("poolwright.record.journal.LOCK_S", 0.01)
+        impatient = Journal(tmp_path / "journal.db")
+        holder.execute("begin immediate")
+        assert await forget_old(recorder, impatient, settings, 1e9) == 0, "refused, tried later"
+        assert recorder.error is None, "what can wait is no reason to stop scaling"
+        holder.execute("rollback")
+        assert await forget_old(recorder, impatient, settings, 1e9) == 6
+        impatient.close()
+    recorder.close()
     journal.close()

@@ -97,10 +97,10 @@ def quantity(value: float, rule: SignalRule | None) -> str:
 
 
 def _unit(rule: SignalRule) -> str:
-    if rule.stat == "count":
-        return "samples"
     if rule.metric == "arrivals":
         return "requests/s" if rule.stat == "rate" else "requests"
+    if rule.stat == "count":
+        return "samples"
     unit = UNITS.get(rule.metric, "")
     if rule.stat in ("slope", "rate") and not unit.endswith("/s"):
         return "" if unit == "%" else f"{unit or '1'}/s"

@@ -1,0 +1,87 @@
+"""`poolwright status` in words: what is unknown is never zero, and what is wrong stands out."""
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from poolwright.record.status_view import status_view
+
+POOL: dict[str, Any] = {
+    "service": "chat",
+    "pool": "gpu",
+    "role": "default",
+    "mode": "act",
+    "ready": 2,
+    "starting": 1,
+    "desired": 3,
+    "min": 2,
+    "max": 24,
+    "outcome": "scale_up",
+    "reason": "proposed",
+    "decided_at": 988.0,
+    "decided_from": 2,
+    "decided_to": 3,
+    "owned": True,
+}
+BODY: dict[str, Any] = {
+    "at": 1000.0,
+    "rules_revision": "638dd6130f28",
+    "reload_error": None,
+    "journal_error": None,
+    "spans_dropped": 0,
+    "ingest_behind": False,
+    "telemetry_age_s": 1.2,
+    "lag": {"t/0": 12, "t/1": 3},
+    "pools": [POOL],
+}
+
+
+def shown(width: int = 120, **changes: Any) -> str:
+    out = Console(record=True, width=width, file=StringIO())
+    out.print(status_view(BODY | changes))
+    return out.export_text()
+
+
+def test_all_is_well() -> None:
+    text = shown()
+    for part in (
+        "chat, mode act",
+        "scaled up from 2 to 3, 12 s ago: a trigger asked for it (proposed)",
+        "2 to 24",
+        "newest sample 1 s old, 15 messages not read yet",
+        "638dd6130f28 in force",
+    ):
+        assert part in text
+    assert "journal" not in text
+    assert "traces" not in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"reload_error": "a.yaml:1:2: bad"}, "so nothing scales down:"),
+        ({"reload_error": "a.yaml:1:2: bad"}, "a.yaml:1:2: bad"),
+        ({"journal_error": "disk full"}, "nothing is scaled: disk full"),
+        ({"spans_dropped": 12}, "12 spans dropped since the start; `poolwright traces rebuild`"),
+        ({"telemetry_age_s": None, "lag": {}}, "none yet, no partition assigned"),
+        ({"ingest_behind": True}, "it is behind, so nothing scales down"),
+        ({"pools": [POOL | {"owned": False}]}, "another instance controls this service"),
+        ({"pools": [POOL | {"outcome": None, "ready": None}]}, "none yet"),
+        (
+            {"pools": [POOL | {"outcome": "hold", "reason": "from_a_newer_daemon", "decided_to": 2}]},
+            "held at 2, 12 s ago: from_a_newer_daemon (from_a_newer_daemon)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(changes: dict[str, Any], part: str) -> None:
+    assert part in " ".join(shown(**changes).split())
+
+
+def test_unknown_counts_are_no_zeros_and_services_stand_apart() -> None:
+    other = POOL | {"service": "code", "mode": "advise", "ready": None, "starting": None}
+    text = shown(80, pools=[POOL, other])
+    assert "code, mode advise" in text
+    assert text.count("?") == 2
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
