@@ -90,6 +90,9 @@ def test(
 def replay(
     trace: Annotated[Path, typer.Argument(help="A trace, or a journal (.db) to decide again.")],
     rules: Annotated[Path | None, typer.Option(help="Rule file or directory.")] = None,
+    plant: Annotated[
+        Path | None, typer.Option(help="Plant file; default: what the rule file says of its pools.")
+    ] = None,
     service: Annotated[
         str | None, typer.Option(help="Which service; default: the only one.")
     ] = None,
@@ -104,7 +107,8 @@ def replay(
     if rules is None:
         err.print("--rules is needed to replay a trace")
         raise typer.Exit(EXIT_USAGE)
-    replaying.replay_trace(trace, rules, service, seed, out, err, as_json=as_json)
+    options = replaying.ReplayOptions(trace, rules, plant, service, seed)
+    replaying.replay_trace(options, out, err, as_json=as_json)
 
 
 @app.command()

@@ -63,6 +63,7 @@ def run_demo(out: Console, *, seconds: float, speed: float) -> int:
                     "poolwright.runtime.plant_server",
                     "--rules",
                     str(rules),
+                    *_plant_of(rules),
                     "--coding-hour",
                     "--port",
                     str(plant_port),
@@ -103,6 +104,12 @@ def find_rules() -> Path:
             return rules
     msg = "rules/coding-assistant.yaml is not here: run the demo in a checkout of the project"
     raise SettingsError(msg)
+
+
+def _plant_of(rules: Path) -> list[str]:
+    """The plant file beside the rules, where there is one: it has the faults of the hour."""
+    plant = rules.parent / "plants" / rules.name
+    return ["--plant", str(plant)] if plant.exists() else []
 
 
 @contextlib.contextmanager

@@ -21,12 +21,13 @@ from starlette.routing import Route
 from poolwright import rulefiles
 from poolwright.clock import Clock
 from poolwright.model.rule import ServiceRule
+from poolwright.runtime.plant_files import load_plant
 from poolwright.runtime.timekeeping import make_clock
-from poolwright.runtime.traces import open_trace
+from poolwright.runtime.traces import arrivals_at, open_trace
 from poolwright.settings import Settings
 from poolwright.simulation.coding import coding_hour
 from poolwright.simulation.plant import Plant
-from poolwright.simulation.spec import plant_for
+from poolwright.simulation.spec import FaultKind, PlantSpec, plant_for
 from poolwright.simulation.workloads import Workload
 
 STEP_REAL_S = 0.05
@@ -38,9 +39,11 @@ def summary(plant: Plant, service: ServiceRule, at: float) -> dict[str, Any]:
     return {
         "requests": outcome.submitted,
         "ended": outcome.ended,
+        "overdue": outcome.overdue,
         "attainment": dict(outcome.attainment),
         "latency": dict(outcome.latency),
         "cost_usd": plant.bill(at),
+        "replica_seconds": dict(outcome.replica_seconds),
     }
 
 
@@ -51,7 +54,7 @@ def plant_app(plant: Plant, service: ServiceRule, clock: Clock) -> Starlette:  #
     def refused(name: str) -> JSONResponse | None:
         if name not in names:
             return JSONResponse({"error": "no_such_pool"}, 404)
-        if plant.faulty(name, "api_unreachable", clock.now()):
+        if plant.faulty(name, FaultKind.API_UNREACHABLE, clock.now()):
             return JSONResponse({"error": "api_unreachable"}, 503)
         return None
 
@@ -93,6 +96,7 @@ def plant_app(plant: Plant, service: ServiceRule, clock: Clock) -> Starlette:  #
 async def serve_plant(
     service: ServiceRule,
     workload: Workload,
+    spec: PlantSpec,
     settings: Settings,
     *,
     port: int,
@@ -100,14 +104,16 @@ async def serve_plant(
     compression: str | None = None,
     seed: int = 1,
 ) -> None:
-    """Plays the workload to its end and until the plant has drained."""
+    """Plays the workload to its end and until the plant has drained; faults count from its start.
+
+    Raises TraceError when the workload has a class that the service does not have.
+    """
     clock = make_clock(settings.clock)
-    plant = Plant(plant_for(service), seed=seed)
     start = clock.now()
+    plant = Plant(spec, seed=seed, starts_at=start)
     for pool in service.pools:
         plant.set_replicas(pool.name, pool.min_replicas, at=start)
-    name = service.classes[0].name if service.classes else "default"
-    for arrival in workload.arrivals(name, origin_s=start):
+    for arrival in arrivals_at(workload, service, origin_s=start):
         plant.submit(arrival)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -141,6 +147,7 @@ async def serve_plant(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rules", type=Path, required=True)
+    parser.add_argument("--plant", type=Path, help="default: what the rule file says of its pools")
     parser.add_argument("--port", type=int, default=9465)
     parser.add_argument("--summary", type=Path)
     parser.add_argument("--compression", choices=["lz4", "zstd", "snappy", "gzip"])
@@ -151,10 +158,12 @@ def main() -> None:
     options = parser.parse_args()
     service = rulefiles.load(options.rules).services[0]
     workload = coding_hour(options.seed) if options.coding_hour else open_trace(options.trace)
+    spec = load_plant(options.plant, service) if options.plant else plant_for(service)
     asyncio.run(
         serve_plant(
             service,
             workload,
+            spec,
             Settings(),
             port=options.port,
             summary_file=options.summary,

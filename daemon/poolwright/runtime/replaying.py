@@ -2,17 +2,26 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
 
 from poolwright import rulefiles
 from poolwright.decision import decide_again
 from poolwright.errors import SettingsError
 from poolwright.model.rule import RuleSet, ServiceRule
 from poolwright.record.journal import Journal
+from poolwright.runtime.plant_files import load_plant
 from poolwright.runtime.replay import ReplayResult, decision_lines, replay
 from poolwright.runtime.traces import open_trace
 from poolwright.simulation.spec import plant_for
@@ -28,50 +37,97 @@ def choose_service(rules: RuleSet, name: str | None) -> ServiceRule:
     return found[0]
 
 
-def replay_trace(
-    trace: Path,
-    rules_path: Path,
-    service_name: str | None,
-    seed: int,
-    out: Console,
-    err: Console,
-    *,
-    as_json: bool,
-) -> None:
-    """Prints the decisions as JSON lines, or a summary in a table."""
-    rules = rulefiles.load(rules_path)
-    service = choose_service(rules, service_name)
-    workload = open_trace(trace)
-    spec = plant_for(service)
-    with Progress(console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task(f"replaying {trace.name}")
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What the command line says of a replay."""
+
+    trace: Path
+    rules: Path
+    plant: Path | None = None
+    """A plant file; without one the plant is the rule file's."""
+    service: str | None = None
+    seed: int = 1
+
+
+def replay_trace(options: ReplayOptions, out: Console, err: Console, *, as_json: bool) -> None:
+    """Prints decisions and a last line `{"summary": …}` as JSON lines, or a summary in a table."""
+    rules = rulefiles.load(options.rules)
+    service = choose_service(rules, options.service)
+    spec = plant_for(service) if options.plant is None else load_plant(options.plant, service)
+    with _progress(err) as bar:
+        task = bar.add_task(f"reading {options.trace.name}", total=None)
+        workload = open_trace(options.trace)
+        bar.update(task, description=f"replaying {options.trace.name}")
         result = replay(
             rules,
             service,
             workload,
             spec,
-            seed=seed,
+            seed=options.seed,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
         sys.stdout.write(decision_lines(result.decisions).decode())
+        sys.stdout.write(json.dumps({"summary": summary(result)}, sort_keys=True) + "\n")
         return
-    out.print(summary(result))
+    out.print(table(result, service, options.trace.name))
 
 
-def summary(result: ReplayResult) -> Table:
-    """What the replay did and cost."""
-    table = Table("", "", show_header=False)
-    table.add_row("requests", f"{result.requests:,} ({result.ended:,} ended)")
+def _progress(err: Console) -> Progress:
+    """A bar at a terminal, nothing in a pipe."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )
+
+
+def summary(result: ReplayResult) -> dict[str, Any]:
+    """What the replay did and cost, in seconds, USD and shares."""
+    return {
+        "requests": result.requests,
+        "ended": result.ended,
+        "overdue": result.overdue,
+        "attainment": result.attainment,
+        "latency": result.latency,
+        "cost_usd": result.cost_usd,
+        "replica_seconds": result.replica_seconds,
+        "hours": result.hours,
+        "actions": result.actions,
+        "decisions": len(result.decisions),
+        "checks": result.checks,
+    }
+
+
+def table(result: ReplayResult, service: ServiceRule, title: str) -> Table:
+    """The summary for people: what was asked, how well it went, what it cost, what was done."""
+    shown = Table("", Column("", justify="right"), show_header=False, title=title)
+    shown.add_row("requests", f"{result.requests:,}")
+    shown.add_row("not ended", f"{result.requests - result.ended:,}")
+    shown.add_row("of them too late for their SLO", f"{result.overdue:,}", end_section=True)
+    goals = {rule.name: rule.attainment for rule in service.classes}
     for name, attained in result.attainment.items():
-        table.add_row(f"SLO attainment, {name}", f"{attained:.2%}")
+        shown.add_row(f"SLO kept, {name} (goal {goals[name] * 100:.6g}%)", f"{attained:.2%}")
     for name, seconds in result.latency.items():
-        table.add_row(name, f"{seconds * 1000:,.1f} ms")
+        figure, percentile, _ = name.split("_")
+        shown.add_row(f"{figure.upper()} {percentile}", f"{seconds * 1000:,.1f} ms")
+    shown.add_section()
     for pool, usd in result.cost_usd.items():
-        table.add_row(f"cost, {pool}", f"{usd:,.2f} USD in {result.hours:.2f} h")
-    table.add_row("scale actions", str(result.actions))
-    table.add_row("decisions, checks", f"{len(result.decisions):,}, {result.checks:,}")
-    return table
+        hours = result.replica_seconds[pool] / 3600
+        shown.add_row(f"{pool}", f"{hours:,.2f} replica-hours, {usd:,.2f} USD")
+    shown.add_row(
+        f"all pools in {result.hours:.2f} h",
+        f"{sum(result.cost_usd.values()):,.2f} USD",
+        end_section=True,
+    )
+    shown.add_row("decisions", f"{len(result.decisions):,}")
+    shown.add_row("of them scale actions", f"{result.actions:,}")
+    shown.add_row("checks without news", f"{result.checks:,}")
+    return shown
 
 
 def decide_journal_again(path: Path, out: Console, *, as_json: bool) -> int:

@@ -69,8 +69,8 @@ class Plant:
         heapq.heappush(self._arrivals, (arrival.at, request.number, request))
 
     def set_replicas(self, pool: str, count: int, at: float) -> int:
-        """Orders or drains; gives the count granted, less than asked where stock is short."""
-        self._start(at)
+        """Orders or drains at `at`; the count granted, less than asked where stock is short."""
+        self._run(at)
         asked = self._pools[pool]
         granted = asked.grant(count, at)
         self._fill(asked, at)
@@ -83,22 +83,7 @@ class Plant:
 
     def advance(self, to: float) -> list[Event]:
         """Runs until `to`; gives the telemetry events of that time in the order they happened."""
-        self._start(to)
-        arrivals, timers = self._arrivals, self._timers
-        while True:
-            arrival = arrivals[0][0] if arrivals else NEVER
-            timer = timers[0][0] if timers else NEVER
-            at = min(arrival, timer, self._next_sample)
-            if at > to:
-                break
-            if timer == at:
-                heapq.heappop(timers)[2](at)
-            elif arrival == at:
-                self._arrive(heapq.heappop(arrivals)[2], at)
-            else:
-                self._sample(at)
-                self._next_sample += self._spec.sample_interval_s
-        self._now = to
+        self._run(to)
         events, self._events = self._events, []
         return events
 
@@ -142,6 +127,24 @@ class Plant:
                 yield from replica.requests()
 
     # --- time --------------------------------------------------------------------------------
+
+    def _run(self, to: float) -> None:
+        self._start(to)
+        arrivals, timers = self._arrivals, self._timers
+        while True:
+            arrival = arrivals[0][0] if arrivals else NEVER
+            timer = timers[0][0] if timers else NEVER
+            at = min(arrival, timer, self._next_sample)
+            if at > to:
+                break
+            if timer == at:
+                heapq.heappop(timers)[2](at)
+            elif arrival == at:
+                self._arrive(heapq.heappop(arrivals)[2], at)
+            else:
+                self._sample(at)
+                self._next_sample += self._spec.sample_interval_s
+        self._now = to
 
     def _start(self, at: float) -> None:
         if self._now is not None:
@@ -246,15 +249,13 @@ class Plant:
             self._offer(pool, replica, at)
 
     def _begin(self, pool: Pool, fault: Fault, at: float) -> None:
-        match fault.kind:
-            case FaultKind.REPLICA_DIES:
-                self._die(pool, [r for r in pool.replicas if r.ready][:1], at)
-            case FaultKind.POOL_LOST:
-                self._die(pool, list(pool.replicas), at)
-            case FaultKind.SLOW:
-                self._throttle(pool, at)
-            case FaultKind.STOCKOUT | FaultKind.API_UNREACHABLE:
-                pass  # these are asked for when somebody orders or calls
+        """The kinds that are missing here are asked for when somebody orders or calls."""
+        if fault.kind is FaultKind.REPLICA_DIES:
+            self._die(pool, [r for r in pool.replicas if r.ready][:1], at)
+        elif fault.kind is FaultKind.POOL_LOST:
+            self._die(pool, list(pool.replicas), at)
+        elif fault.kind is FaultKind.SLOW:
+            self._throttle(pool, at)
 
     def _end_fault(self, pool: Pool, at: float) -> None:
         self._throttle(pool, at)

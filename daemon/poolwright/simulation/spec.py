@@ -29,9 +29,6 @@ class Fault:
     duration_s: float = 0.0
     factor: float = 1.0
 
-    def lasts(self, since_start_s: float) -> bool:
-        return self.at_s <= since_start_s < self.at_s + self.duration_s
-
 
 @dataclass(frozen=True, slots=True)
 class PoolSpec:

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx2
 
-from poolwright.actuation.provider import CallError, Gone, NoCapacity, Unreachable
+from poolwright.actuation.provider import Gone, NoCapacity, Unreachable
 from poolwright.errors import SettingsError
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule
@@ -54,7 +54,5 @@ class SimulatedProvider:
             case 409:
                 granted = found.get("granted") if isinstance(found, dict) else None
                 raise NoCapacity(f"{where}: out of stock, granted {granted}", granted=granted)
-            case status if status >= 500:
-                raise Unreachable(f"{where}: HTTP {status}")
             case status:
-                raise CallError(f"{where}: refused with HTTP {status}")
+                raise Unreachable(f"{where}: HTTP {status}; see the plant server's log")
