@@ -1,5 +1,6 @@
 """The public Python API, as docs/api.md shows it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import pytest
 import poolwright
 from poolwright.controller import Controller
 
-RULES = Path(__file__).parents[2] / "rules" / "coding-assistant.yaml"
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "rules" / "coding-assistant.yaml"
 START = 1_700_000_000.0
 
 
@@ -65,3 +67,15 @@ def test_the_package_gives_the_controller() -> None:
     assert poolwright.Controller is Controller
     with pytest.raises(AttributeError):
         poolwright.nothing  # noqa: B018
+
+
+def test_the_example_of_the_page_prints_what_the_page_says(capsys, monkeypatch) -> None:
+    page = (ROOT / "docs" / "api.md").read_text()
+    example = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    (printed,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(ROOT)
+    exec(compile(example, "docs/api.md", "exec"), {})
+    shown, tree = capsys.readouterr().out.split("\ncode-h100: ", 1)
+    assert shown.splitlines() == printed.splitlines()
+    assert tree.startswith("scaled up from 4 to 5 replicas, at ")
+    assert "concurrency: asks for 5; running" in tree

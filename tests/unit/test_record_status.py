@@ -70,8 +70,8 @@ def test_all_is_well() -> None:
         ({"pools": [POOL | {"owned": False}]}, "another instance controls this service"),
         ({"pools": [POOL | {"outcome": None, "ready": None}]}, "none yet"),
         (
-            {"pools": [POOL | {"outcome": "hold", "reason": "from_a_newer_daemon", "decided_to": 2}]},
-            "held at 2, 12 s ago: from_a_newer_daemon (from_a_newer_daemon)",
+            {"pools": [POOL | {"outcome": "hold", "reason": "new", "decided_to": 2}]},
+            "held at 2, 12 s ago: new (new)",
         ),
     ],
 )  # fmt: skip

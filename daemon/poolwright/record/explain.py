@@ -18,16 +18,16 @@ ID_SHOWN = 12
 
 
 def explain(
-    stored: StoredDecision,
+    decision: Decision,
     actions: Sequence[StoredAction],
     now: float,
     rule: ServiceRule | None = None,
 ) -> Tree:
     """The tree: what, why, triggers, limits, signals, and what the provider did.
 
-    `rule` is the service's rule of the decision's revision: it names units and statistics.
+    `rule` is the service's rule of the decision's revision: it names units and statistics. `now`
+    is what times are told against, in epoch seconds.
     """
-    decision = stored.decision
     signals = signal_rules(rule)
     tree = Tree(Text(f"{headline(decision)}, at {when(decision.at, now)}"))
     _add(tree, f"because {REASONS[decision.reason]} ({decision.reason})")

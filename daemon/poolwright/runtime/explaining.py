@@ -37,7 +37,7 @@ def explain_from(path: Path, which: str, out: Console, now: float, *, as_json: b
         if as_json:
             _print(explain_dict(stored, actions))
         else:
-            out.print(explain(stored, actions, now, rule_of(journal, stored.decision)))
+            out.print(explain(stored.decision, actions, now, rule_of(journal, stored.decision)))
         return True
     finally:
         journal.close()
