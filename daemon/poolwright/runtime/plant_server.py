@@ -22,6 +22,7 @@ from poolwright import rulefiles
 from poolwright.clock import Clock
 from poolwright.model.rule import ServiceRule
 from poolwright.runtime.plant_files import load_plant
+from poolwright.runtime.plants import prepared
 from poolwright.runtime.timekeeping import make_clock
 from poolwright.runtime.traces import arrivals_at, open_trace
 from poolwright.settings import Settings
@@ -110,9 +111,8 @@ async def serve_plant(
     """
     clock = make_clock(settings.clock)
     start = clock.now()
-    plant = Plant(spec, seed=seed, starts_at=start)
-    for pool in service.pools:
-        plant.set_replicas(pool.name, pool.min_replicas, at=start)
+    plant = prepared(service, spec, seed=seed, starts_at=start)
+    plant.advance(start)  # what happened before the trace is told to nobody
     for arrival in arrivals_at(workload, service, origin_s=start):
         plant.submit(arrival)
     server = uvicorn.Server(

@@ -13,6 +13,7 @@ from poolwright.controller import Controller
 from poolwright.model.decision import Decision
 from poolwright.model.rule import RuleSet, ServiceRule
 from poolwright.runtime.orders import Orders
+from poolwright.runtime.plants import PREPARE_S, prepared
 from poolwright.runtime.traces import arrivals_at
 from poolwright.simulation.plant import Arrival, Plant
 from poolwright.simulation.spec import PlantSpec
@@ -20,8 +21,6 @@ from poolwright.simulation.workloads import Workload
 
 ORIGIN_S = 1_700_000_000.0
 """Event time of a trace's start: a fixed instant, so that replays agree."""
-PREPARE_S = 600.0
-"""The pools stand at their minimum for this long before the trace starts."""
 REPORT_EVERY_S = 5.0
 
 
@@ -67,11 +66,9 @@ def replay(
     `progress(done_s, total_s)` is called once a simulated minute and at the end.
     """
     controller = Controller(rules)
-    plant = Plant(spec, seed=seed, starts_at=ORIGIN_S)
+    plant = prepared(service, spec, seed=seed, starts_at=ORIGIN_S)
     orders = Orders(plant)
     start = ORIGIN_S - PREPARE_S
-    for pool in service.pools:
-        plant.set_replicas(pool.name, pool.min_replicas, at=start)
     feed = _Feed(arrivals_at(workload, service, origin_s=ORIGIN_S))
     end = ORIGIN_S + workload.duration_s + drain_s
     decisions: list[Decision] = []
