@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 CAPACITY = 1000
+CAPACITY_BYTES = 16 * 1024 * 1024
+"""Both bound the queue: a thousand of the largest messages would be a gigabyte."""
 RETRY_S = 1.0
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,11 @@ class Message:
     headers: Sequence[tuple[str, bytes]]
     key: bytes | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of what may be large."""
+        return len(self.value) + sum(len(value) for _, value in self.headers)
+
 
 class Outbox:
     """`options` are aiokafka's connection options; without a topic, what is put goes nowhere."""
@@ -29,6 +36,9 @@ class Outbox:
         self._topic = topic
         self._options = options
         self._queue: asyncio.Queue[Message] = asyncio.Queue(CAPACITY)
+        self._bytes = 0
+        self._accepted = self._finished = 0
+        self._progress = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
         """Messages that could not be written."""
@@ -36,10 +46,24 @@ class Outbox:
     def put(self, message: Message) -> None:
         if self._topic is None:
             return
-        try:
-            self._queue.put_nowait(message)
-        except asyncio.QueueFull:
+        if self._queue.full() or self._bytes + message.size > CAPACITY_BYTES:
             self.dropped += 1
+            return
+        self._bytes += message.size
+        self._accepted += 1
+        self._queue.put_nowait(message)
+
+    async def flush(self, deadline_s: float) -> bool:
+        """Waits until what was put before is written or dropped; False past the deadline."""
+        wanted = self._accepted
+        try:
+            async with asyncio.timeout(deadline_s):
+                while self._finished < wanted:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def start(self) -> None:
         if self._topic is not None:
@@ -64,6 +88,9 @@ class Outbox:
                 except KafkaError:
                     self.dropped += 1
                 finally:
+                    self._bytes -= message.size
+                    self._finished += 1
+                    self._progress.set()
                     self._queue.task_done()
 
     async def stop(self, deadline_s: float = 2.0) -> None:

@@ -367,7 +367,7 @@ class Daemon:
         """Why the decision must not be carried out any more, or None."""
         if self.recorder.error is not None:
             return "not_recorded"
-        if not self.source.owns(decision.service):
+        if not (self.source.owns(decision.service) and self.source.in_group()):
             return "not_owned"
         for service in self.rules.services:
             if service.service == decision.service:
@@ -377,7 +377,7 @@ class Daemon:
     def _health_report(self) -> HealthReport:
         last = self._last_tick_at
         alive = last is None or self.clock.now() - last < 30 * self.settings.tick_interval_s
-        ready = last is not None and self.source.joined
+        ready = last is not None and self.source.in_group()
         return HealthReport(alive=alive, ready=ready, problem=self.recorder.error)
 
     def status(self) -> dict[str, Any]:
