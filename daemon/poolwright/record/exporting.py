@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 CAPACITY = 2048
 """Spans that may wait, the batch under way included."""
 BATCH = 512
+CLOSE_REAL_S = 1.0
 
 
 class SpanSink(Protocol):
@@ -180,6 +181,9 @@ class CountedExport(SpanProcessor):
             self._closed = True
             self._dropped += self._waiting
             self._waiting = 0
-        # First the exporter, which ends a call or a back-off that is under way.
+        # First the exporter, which ends a back-off; an HTTP call under way cannot be ended, and
+        # is left to its thread: a receiver that never answers must not hold a shutdown up.
         self._exporter.shutdown()
-        self._batches.shutdown()  # type: ignore[no-untyped-call]
+        ending = threading.Thread(target=self._batches.shutdown, daemon=True)
+        ending.start()
+        ending.join(CLOSE_REAL_S)

@@ -32,7 +32,9 @@ CAUSES: dict[str, str] = {
     "changed_outside": "somebody else changed the count",
     "circuit_open": "the provider failed too often and is left alone for a while",
     "daemon_restarted": "the daemon was restarted meanwhile",
+    "conflict": "somebody wrote at the same time",
     "deadline": "no answer before the deadline",
+    "gone": "the provider does not know the target",
     "mode_advise": "the rule file says mode: advise",
     "mode_paused": "the rule file says mode: paused",
     "no_capacity": "the provider had no capacity",
@@ -43,6 +45,7 @@ CAUSES: dict[str, str] = {
     "stopping": "the daemon was stopping",
     "superseded": "a newer decision took its place",
     "throttled": "the provider throttled the calls",
+    "unauthorised": "the provider refused the credentials",
     "unreachable": "the provider could not be reached",
 }
 """Why an action did not end as it should; other causes are shown as they are."""
