@@ -10,60 +10,55 @@ SMALLEST = 32
 
 
 class Columns:
-    """`width` floats a row, the time first; rows of one time stand in order of arrival.
+    """`width` floats a row, the time first; one row a time.
 
     The buffer is column by column, so that a binary search reads the times where they are.
     """
 
-    __slots__ = ("_rows", "_used", "width")
+    __slots__ = ("_newest", "_rows", "_used", "width")
 
     def __init__(self, width: int) -> None:
         self.width = width
         self._rows: Floats = np.empty((SMALLEST, width), order="F")
         self._used = 0
+        self._newest = -np.inf
 
     def __len__(self) -> int:
         return self._used
 
-    def append(self, rows: Floats) -> None:
-        """Adds rows of any order; those already in order after the last one cost no sorting."""
-        if not len(rows):
-            return
-        if (rows[1:, 0] < rows[:-1, 0]).any():
-            rows = rows[rows[:, 0].argsort(kind="stable")]
-        start, need = self._used, self._used + len(rows)
-        if need > len(self._rows):
-            grown = np.empty((need * 2, self.width), order="F")
-            grown[:start] = self._rows[:start]
-            self._rows = grown
-        self._rows[start:need] = rows
-        self._used = need
-        if start and rows[0, 0] < self._rows[start - 1, 0]:
-            # Only the rows after the earliest new one move.
-            moved = int(self._rows[:start, 0].searchsorted(rows[0, 0], "right"))
-            tail = self._rows[moved:need]
-            tail[:] = tail[tail[:, 0].argsort(kind="stable")]
-
     def put(self, rows: Floats) -> int:
-        """Appends, replacing rows of the same time; returns how many were replaced."""
-        given = len(rows)
-        if given > 1:
-            rows = rows[rows[:, 0].argsort(kind="stable")]
-            last_of_time = np.append(rows[1:, 0] != rows[:-1, 0], True)
-            rows = rows[last_of_time]
-        replaced = given - len(rows)
-        if self._used and rows[0, 0] <= self._rows[self._used - 1, 0]:
+        """Adds rows with ascending times, replacing those of a time; returns how many it replaced.
+
+        Rows after all others, which is the rule, cost a copy.
+        """
+        behind = bool(rows[0, 0] <= self._newest)
+        replaced = 0
+        if behind:
             at = self._rows[: self._used, 0]
             found = np.minimum(at.searchsorted(rows[:, 0]), self._used - 1)
             same = at[found] == rows[:, 0]
             self._rows[found[same]] = rows[same]
-            replaced += int(same.sum())
+            replaced = int(same.sum())
             rows = rows[~same]
-        self.append(rows)
+        start, end = self._used, self._used + len(rows)
+        if end > len(self._rows):
+            grown = np.empty((end * 2, self.width), order="F")
+            grown[:start] = self._rows[:start]
+            self._rows = grown
+        self._rows[start:end] = rows
+        self._used = end
+        if behind and len(rows):
+            # Only the rows after the earliest new one move.
+            first = int(self._rows[:start, 0].searchsorted(rows[0, 0]))
+            tail = self._rows[first:end]
+            tail[:] = tail[tail[:, 0].argsort(kind="stable")]
+        self._newest = float(self._rows[end - 1, 0])
         return replaced
 
     def evict(self, before: float) -> bool:
         """Drops rows up to `before`; False when none is left."""
+        if self._used and self._rows[0, 0] > before:
+            return True
         gone = int(self._rows[: self._used, 0].searchsorted(before, "right"))
         kept = self._used - gone
         # Moving rows costs; a quarter of slack bounds both the work and the memory.
@@ -72,6 +67,8 @@ class Columns:
             self._used = kept
             if kept * 8 < len(self._rows) and len(self._rows) > SMALLEST:
                 self._rows = self._rows[: max(SMALLEST, kept * 2)].copy(order="F")
+        if not kept:
+            self._newest = -np.inf
         return kept > 0
 
     def within(self, since: float, until: float) -> Floats:
@@ -85,5 +82,5 @@ class Columns:
     @classmethod
     def from_bytes(cls, width: int, data: bytes) -> Columns:
         columns = cls(width)
-        columns.append(np.frombuffer(data).reshape(-1, width))
+        columns.put(np.frombuffer(data).reshape(-1, width))
         return columns

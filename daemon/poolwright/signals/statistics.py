@@ -1,8 +1,8 @@
 """The statistics that a rule may ask for, over the samples of a window or over replicas.
 
 Each is a function of the set of samples, not of their order of arrival; for `last`, the newest
-event time wins, and of several samples of that time the largest value. Quantiles are exact: linear
-between the closest ranks (Hyndman & Fan 1996, type 7).
+event time wins, and of several samples of that time the largest value. Quantiles of gauges and over
+replicas are exact: linear between the closest ranks (Hyndman & Fan 1996, type 7).
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def statistic(  # noqa: PLR0911  one line a statistic
         case "last":
             return float(values[at == at.max()].max())
         case "slope":
-            return slope(at, values)
+            return slope(at, values, np.ones(count))
         case _:
             return float(np.percentile(values, float(stat[1:])))
 
@@ -50,13 +50,21 @@ def counter_rate(at: Floats, values: Floats) -> float:
     return float(growth.sum() / (at[-1] - at[0]))
 
 
-def slope(at: Floats, values: Floats) -> float:
-    """Least squares, a second; NaN for fewer than two instants."""
+def slope(at: Floats, sums: Floats, counts: Floats) -> float:
+    """Least squares, a second, of `counts[i]` samples at `at[i]` that add up to `sums[i]`.
+
+    NaN for fewer than two instants. At least one sample, and no count of zero.
+    """
     # From the earliest first: the mean of equal times is not always exactly that time.
     offset = at - at.min()
-    offset -= offset.mean()
-    spread = float((offset * offset).sum())
-    return float((offset * (values - values.mean())).sum()) / spread if spread else float("nan")
+    samples = float(counts.sum())
+    offset -= float((counts * offset).sum()) / samples
+    spread = float((counts * offset * offset).sum())
+    if not spread:
+        return float("nan")
+    with np.errstate(over="ignore", invalid="ignore"):
+        beside = sums - counts * (float(sums.sum()) / samples)
+        return float((offset * beside).sum()) / spread
 
 
 def across_replicas(how: str, values: list[float]) -> float:

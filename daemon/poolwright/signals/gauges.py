@@ -1,0 +1,163 @@
+"""Samples of replicas, kept as rows: one series a replica, few samples each.
+
+A sample with the replica and time of an earlier one replaces it.
+"""
+
+import msgspec
+import numpy as np
+
+from poolwright.model.rule import SignalRule
+from poolwright.model.sample import REPLICA_METRICS, Bools, ReplicaBatch
+from poolwright.model.signal import Signal, Unhealthy
+from poolwright.signals.blocks import Key, Owner
+from poolwright.signals.columns import Columns
+from poolwright.signals.statistics import across_replicas, counter_rate, statistic
+from poolwright.signals.verdict import signal_of
+
+WORK_MAX_AGE_S = 30.0
+"""A replica whose newest sample is older is not asked what it has to do."""
+_WIDTH = 1 + len(REPLICA_METRICS)
+
+
+class SavedSeries(msgspec.Struct, array_like=True):
+    """A replica's rows for a checkpoint."""
+
+    key: Key
+    rows: bytes
+
+
+class GaugeTable:
+    """All samples of all replicas; a key is service, pool and replica numbers."""
+
+    def __init__(self) -> None:
+        self._series: dict[Key, Columns] = {}
+        self._by_pool: dict[Owner, list[Key]] = {}
+
+    def add(self, batch: ReplicaBatch, fresh: Bools) -> int:
+        """Adds the fresh samples; returns how many replaced others."""
+        if not fresh.any():
+            return 0
+        at = batch.at[fresh]
+        keys = (batch.service[fresh], batch.pool[fresh], batch.replica[fresh])
+        # By replica and time, those of the same time in order of arrival.
+        order = np.lexsort((at, *keys[::-1]))
+        at, keys = at[order], (keys[0][order], keys[1][order], keys[2][order])
+        first = np.ones(len(at), dtype=np.bool_)
+        first[1:] = (keys[0][1:] != keys[0][:-1]) | (keys[1][1:] != keys[1][:-1])
+        first[1:] |= keys[2][1:] != keys[2][:-1]
+        # The last to arrive replaces the others.
+        stays = np.ones(len(at), dtype=np.bool_)
+        stays[:-1] = first[1:] | (at[1:] != at[:-1])
+        replaced = int(len(stays) - stays.sum())
+        rows = np.column_stack((at, batch.values[fresh][order]))[stays]
+        starts = np.flatnonzero(first)
+        ends = np.add.reduceat(stays, starts, dtype=np.int64).cumsum().tolist()
+        found = zip(*(key[starts].tolist() for key in keys), strict=True)
+        start = 0
+        for key, end in zip(found, ends, strict=True):
+            replaced += self._of(key).put(rows[start:end])
+            start = end
+        return replaced
+
+    def _of(self, key: Key) -> Columns:
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = Columns(_WIDTH)
+            self._by_pool.setdefault(key[:2], []).append(key)
+        return series
+
+    def evict(self, before: float) -> None:
+        """Drops samples up to `before`, and replicas that have none left."""
+        for key in [key for key, series in self._series.items() if not series.evict(before)]:
+            self._by_pool[key[:2]].remove(key)
+            del self._series[key]
+
+    def _replicas(self, owner: Owner) -> list[Columns]:
+        return [self._series[key] for key in self._by_pool.get(owner, ())]
+
+    def evaluate(self, rule: SignalRule, owner: Owner, at: float, expected: int) -> Signal:
+        """The signal of a gauge of a pool: `stat` within each replica, then `across` them."""
+        column = 1 + REPLICA_METRICS.index(rule.metric)
+        replicas = self._replicas(owner)
+        values: list[float] = []
+        old: list[float] = []
+        newest, samples = -np.inf, 0
+        for series in replicas:
+            rows = series.within(-np.inf, at)
+            rows = rows[~np.isnan(rows[:, column])]
+            if not len(rows):
+                continue
+            last_at = float(rows[-1, 0])
+            newest = max(newest, last_at)
+            if at - last_at > rule.max_age_s:
+                old.append(float(rows[-1, column]))
+                continue
+            within = rows[rows[:, 0] > at - rule.window_s]
+            # A window shorter than the sampling interval still has the newest sample.
+            within = within if len(within) else rows[rows[:, 0] == last_at]
+            samples += len(within)
+            if rule.stat == "rate" and rule.metric.endswith("_total"):
+                values.append(counter_rate(within[:, 0], within[:, column]))
+            else:
+                values.append(statistic(rule.stat, within[:, 0], within[:, column], rule.window_s))
+        values = [value for value in values if not np.isnan(value)]
+        shown = values or old
+        value = across_replicas(rule.across or "sum", shown) if shown else None
+        age_s = None if newest == -np.inf else at - newest
+        why: Unhealthy | None = None
+        if expected == 0 and not values:
+            why = Unhealthy.IDLE
+        elif age_s is None:
+            why = Unhealthy.NO_SAMPLES if replicas else Unhealthy.NEVER_SEEN
+        elif age_s > rule.max_age_s:
+            why = Unhealthy.TOO_OLD
+        elif len(values) < rule.quorum * max(expected, 1):
+            why = Unhealthy.NO_QUORUM
+        return signal_of(rule, why, value, age_s, samples, len(values), expected)
+
+    def alive(self, rule: SignalRule, owner: Owner, at: float, expected: int) -> tuple[bool, bool]:
+        """Whether the pool's replicas report with quorum, and whether they had no work at all."""
+        since = at - max(rule.window_s, rule.max_age_s)
+        reporting, work = 0, 0.0
+        for series in self._replicas(owner):
+            rows = series.within(since, at)
+            if len(rows) and at - float(rows[-1, 0]) <= rule.max_age_s:
+                reporting += 1
+                # NaN stays NaN: a replica that does not say what it has is not idle.
+                work += float(rows[:, 1:3].sum())
+        alive = expected == 0 or reporting >= rule.quorum * expected
+        return alive, work == 0.0
+
+    def work(self, service: int, at: float) -> tuple[float, float, int]:
+        """(waiting, running, replicas that report), the newest sample of each fresh replica.
+
+        NaN where one of them does not say.
+        """
+        waiting = running = 0.0
+        reporting = 0
+        for (owner, _), keys in self._by_pool.items():
+            if owner != service:
+                continue
+            for key in keys:
+                rows = self._series[key].within(at - WORK_MAX_AGE_S, at)
+                if len(rows):
+                    last = rows[-1]
+                    running += float(last[1])
+                    waiting += float(last[2])
+                    reporting += 1
+        return waiting, running, reporting
+
+    def idle(self, service: int, at: float) -> bool:
+        """Whether replicas of the service report, and all that do say that they have no work."""
+        waiting, running, reporting = self.work(service, at)
+        return reporting > 0 and waiting == 0.0 and running == 0.0
+
+    def save(self) -> list[SavedSeries]:
+        return [SavedSeries(key, series.to_bytes()) for key, series in self._series.items()]
+
+    def restore(self, saved: list[SavedSeries]) -> None:
+        self._series.clear()
+        self._by_pool.clear()
+        for one in saved:
+            self._series[one.key] = Columns.from_bytes(_WIDTH, one.rows)
+            self._by_pool.setdefault(one.key[:2], []).append(one.key)

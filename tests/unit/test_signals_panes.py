@@ -1,0 +1,161 @@
+"""Panes and their cells: bounded memory, eviction by block, checkpoints, odd numbers."""
+
+import math
+
+import numpy as np
+import pytest
+from tests.unit.signals_bench import Bench, rule
+
+from poolwright.signals.cells import Cells
+from poolwright.signals.panes import MOST_WAITING, PaneTable
+from poolwright.signals.sketch import BUCKETS, Sketch
+from poolwright.signals.store import REQUEST_METRICS, WindowStore
+from poolwright.signals.summary import Summary
+
+START = 1_000.0
+OWNER = (0, 0)
+
+
+def spread(count: int, seconds: float, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """So many samples of one series, even in time, one metric beside the count."""
+    generator = np.random.default_rng(seed)
+    at = START + np.arange(count) * seconds / count
+    ids = np.zeros((3, count), np.int32)
+    return at, ids, np.stack((np.ones(count), generator.lognormal(-1.0, 0.6, count)))
+
+
+def size(table: PaneTable) -> int:
+    return sum(len(b.stats) + len(b.keys) + len(b.counts) for b in table.save())
+
+
+def test_memory_does_not_grow_with_the_rate() -> None:
+    sizes = []
+    for rate in (20_000, 80_000):
+        table = PaneTable(2)
+        table.add(*spread(10 * rate, 10.0))
+        sizes.append(size(table))
+    assert sizes[1] < 1.2 * sizes[0]
+    # Rows of a time and a value would be 12.8 MB.
+    assert sizes[1] < 100_000
+
+
+def test_samples_wait_only_so_long() -> None:
+    table = PaneTable(2)
+    at, ids, values = spread(3 * MOST_WAITING, 10.0)
+    for i in range(0, len(at), 1000):
+        part = slice(i, i + 1000)
+        table.add(at[part], ids[:, part], values[:, part])
+        assert table._waits <= MOST_WAITING
+    assert table.window(OWNER, None, 0, START - 1, START + 60).count == len(at)
+
+
+def test_blocks_end_together() -> None:
+    table = PaneTable(2)
+    table.add(*spread(100, 100.0))
+    everything = (OWNER, None, 0, 0.0, 2_000.0)
+    assert table.window(*everything).count == 100
+    # Blocks end at 1024, 1056, 1088, 1120.
+    table.evict(1_055.0)
+    assert table.window(*everything).count == 100 - 25
+    table.evict(1_056.0)
+    assert table.window(*everything).count == 100 - 57
+    table.evict(2_000.0)
+    assert table.save() == []
+
+
+def test_a_loaded_table_goes_on_alike() -> None:
+    table, other = PaneTable(2), PaneTable(2)
+    table.add(*spread(500, 50.0))
+    other.add(*spread(10, 500.0, seed=1))
+    other.restore(table.save())
+    for one in (table, other):
+        one.add(*spread(300, 70.0, seed=2))
+    assert other.save() == table.save()
+
+
+def test_many_series_share_the_arrays_of_a_block() -> None:
+    table = PaneTable(2)
+    for series in range(40):
+        at, ids, values = spread(10, 5.0)
+        ids[1:] = [[series], [series % 3]]
+        values[1] = series + 1.0
+        table.add(at, ids, values)
+        table.window((0, series), None, 0, 0.0, 0.0)  # settles: the block grows time and again
+    for series in range(40):
+        found = table.window((0, series), series % 3, 1, START - 1, START + 5)
+        assert (found.count, found.statistic("p50", 5.0)) == (10, series + 1.0)
+        assert table.window((0, series), series % 3 + 1, 1, START - 1, START + 5).count == 0
+
+
+def test_times_beyond_all_clocks_are_kept_apart() -> None:
+    table = PaneTable(2)
+    at = np.array([2.0**50, 5.0, 1e300])
+    table.add(at, np.zeros((3, 3), np.int32), np.array([[1.0] * 3, [7.0, 8.0, 9.0]]))
+    assert table.window(OWNER, None, 1, 0.0, 10.0).statistic("max", 10.0) == 8.0
+    assert table.newest(OWNER, 2.0**51) == 2.0**50
+    far = table.window(OWNER, None, 1, 1e299, 1e301)
+    assert math.isnan(far.statistic("slope", 1.0))
+
+
+def test_absurd_sums_are_infinite_and_nobody_is_warned() -> None:
+    table = PaneTable(2)
+    table.add(
+        np.array([1.0, 1.0, 2.5, 3.0]),
+        np.zeros((3, 4), np.int32),
+        np.array([[1.0] * 4, [1.7e308, 1.7e308, 1.0, 1.7e308]]),
+    )
+    found = table.window(OWNER, None, 1, 0.0, 3.0)
+    assert found.statistic("avg", 3.0) == math.inf
+    assert math.isnan(found.statistic("slope", 3.0))
+    assert found.statistic("p50", 3.0) == 1.7e308
+
+
+def test_nothing_has_no_quantile() -> None:
+    assert math.isnan(Sketch.of(np.empty(0)).quantile(95))
+    assert math.isnan(Summary([], [], []).statistic("p95", 60.0))
+
+
+@pytest.mark.parametrize(
+    ("percent", "wanted"), [(0, 1.0), (25, 1.0), (26, 2.0), (50, 2.0), (75, 4.0), (100, 8.0)]
+)
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(percent: float, wanted: float) -> None:
+    found = Sketch.of(np.array([8.0, 1.0, 4.0, 2.0])).quantile(percent)
+    assert found == pytest.approx(wanted, rel=0.0055)
+
+
+def test_cells_count_what_was_added_whatever_the_order() -> None:
+    generator = np.random.default_rng(3)
+    keys = generator.integers(0, 50, 1000)
+    cells = Cells()
+    for start in range(0, 1000, 100):
+        cells.add(keys[start : start + 100].copy())
+    cells.add(np.empty(0, np.int64))
+    found, counts = cells.between(0, 50)
+    assert found.tolist() == sorted(set(keys.tolist()))
+    assert counts.tolist() == np.bincount(keys)[found].tolist()
+    assert len(cells) == len(found)
+    assert cells.between(10, 12)[0].tolist() == [10, 11]
+
+
+def test_a_window_shorter_than_a_pane_is_a_pane() -> None:
+    bench = Bench()
+    bench.put(requests=[(99.5, 1.0), (100.0, 3.0)])
+    assert bench.ask(rule("rate", "rate", 0.2), 100.9).value == 2.0
+    assert bench.ask(rule("ttft", "max", 0.2), 100.9).value == 3.0
+
+
+def test_a_sample_is_seen_at_the_end_of_its_second_and_its_age_is_its_own() -> None:
+    bench = Bench()
+    bench.put(requests=[(99.25, 1.0), (99.75, 2.0)], arrivals=[(99.5, 1)])
+    assert bench.ask(rule("rate", "rate"), 99.9).value is None
+    signal = bench.ask(rule("ttft", "avg"), 100.0)
+    assert (signal.value, signal.samples, signal.age_s) == (1.5, 2, 0.25)
+    assert bench.ask(rule("arrivals", "count"), 100.0).age_s == 0.5
+    # The pane that ends at 100 leaves a window of 10 s at 110, as a sample of 100 would.
+    assert bench.ask(rule("ttft", "avg", 10.0), 109.9).value == 1.5
+    assert bench.ask(rule("ttft", "avg", 10.0), 110.0).value is None
+
+
+def test_a_store_has_a_pane_of_each_request_metric() -> None:
+    assert WindowStore(Bench().names)._requests._metrics == len(REQUEST_METRICS)
+    assert BUCKETS <= 1 << 12
