@@ -13,10 +13,9 @@ from poolwright.model.sample import TraceContext
 MAX_CONTEXTS = 16
 """Of one fetch of a partition; the newest are kept."""
 
-# W3C Trace Context: version 00 has four fields, later ones may append more; ff is invalid.
 _TRACEPARENT = re.compile(
-    rb"(?:00|(?!ff)[0-9a-f]{2}(?=.{53}(?:-|$)))-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})"
-    rb"-[0-9a-f]{2}(?:-.*)?"
+    rb"(?!ff)(?P<version>[0-9a-f]{2})-(?!0{32})(?P<trace>[0-9a-f]{32})"
+    rb"-(?!0{16})(?P<span>[0-9a-f]{16})-[0-9a-f]{2}(?P<more>-.*)?"
 )
 
 
@@ -49,6 +48,9 @@ def trace_contexts(
 
 def _context(service: str, headers: Sequence[tuple[str, bytes | None]]) -> TraceContext | None:
     for name, value in headers:
-        if name == "traceparent" and (ids := _TRACEPARENT.fullmatch(value or b"")):
-            return TraceContext(service, ids[1].decode(), ids[2].decode())
+        if name != "traceparent" or (found := _TRACEPARENT.fullmatch(value or b"")) is None:
+            continue
+        if found["version"] == b"00" and found["more"]:
+            continue  # only later versions may append fields
+        return TraceContext(service, found["trace"].decode(), found["span"].decode())
     return None
