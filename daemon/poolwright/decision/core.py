@@ -10,12 +10,17 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from poolwright.capacity.feed import feed
+from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.mix import Plan
+from poolwright.capacity.saving import dump_learner, load_learner
 from poolwright.decision.decide import decide_pool
 from poolwright.decision.memory import PoolMemory, current_count, fold_action, last_count
+from poolwright.model.assessment import Assessment
 from poolwright.model.decision import Decision, PoolInputs
 from poolwright.model.names import NameTable
 from poolwright.model.pool import PoolReport
-from poolwright.model.rule import PoolRule, ServiceRule
+from poolwright.model.rule import ForecastTrigger, PoolRule, RuleSet, ServiceRule, SloTrigger
 from poolwright.model.sample import SampleBatch, TraceContext
 from poolwright.model.signal import Signal, SignalStatus, Unhealthy
 from poolwright.model.tick import Tick
@@ -24,6 +29,7 @@ from poolwright.signals.store import WindowStore
 REPORT_MAX_AGE_S = 120.0
 """A provider's report older than this is no longer believed."""
 MAX_CONTEXTS = 16
+LEARNED = (SloTrigger, ForecastTrigger)
 
 
 @dataclass(slots=True)
@@ -36,6 +42,10 @@ class CoreState:
     memories: dict[str, PoolMemory] = field(default_factory=dict)
     reports: dict[str, PoolReport] = field(default_factory=dict)
     contexts: dict[str, tuple[TraceContext, ...]] = field(default_factory=dict)
+    learners: dict[str, ServiceLearner] = field(default_factory=dict)
+    """Of the services whose triggers decide by what was learned."""
+    unused: dict[str, bytes] = field(default_factory=dict)
+    """Learned before a restart, until the rules say of which pools."""
     checks: int = 0
     """Evaluations that found nothing new."""
 
@@ -48,6 +58,7 @@ class _Saved:
     reports: Mapping[str, PoolReport]
     contexts: Mapping[str, tuple[TraceContext, ...]]
     checks: int
+    learned: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def new_state() -> CoreState:
@@ -66,6 +77,8 @@ def dump_state(state: CoreState) -> bytes:
             state.reports,
             state.contexts,
             state.checks,
+            {name: dump_learner(learner) for name, learner in state.learners.items()}
+            | state.unused,
         )
     )
 
@@ -83,7 +96,8 @@ def load_state(data: bytes) -> CoreState:
         dict(saved.memories),
         dict(saved.reports),
         dict(saved.contexts),
-        saved.checks,
+        checks=saved.checks,
+        unused=dict(saved.learned),
     )
 
 
@@ -91,19 +105,9 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
     """Folds the tick into the state and decides for every pool of the services owned."""
     if state.revision != tick.rules.revision:
         state.store.configure(tick.rules)
+        _use_learners(state, tick.rules)
         state.revision = tick.rules.revision
-    for batch in tick.samples:
-        state.store.ingest(batch, at=tick.at)
-        _fold_contexts(state, batch)
-    state.store.advance(tick.at)
-    for report in tick.pools:
-        known = state.reports.get(report.pool)
-        if known is None or report.at >= known.at:
-            state.reports[report.pool] = report
-    for action in tick.actions:
-        memory = state.memories.get(action.pool)
-        if memory is not None:
-            state.memories[action.pool] = fold_action(memory, action)
+    _fold(state, tick)
     decisions: list[Decision] = []
     for service in tick.rules.services:
         if tick.owned is None or service.service in tick.owned:
@@ -111,9 +115,92 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
     return state, tuple(decisions)
 
 
+def _fold(state: CoreState, tick: Tick) -> None:
+    """What the tick brings, into windows, learners, reports and memories."""
+    learners = _learners(state, tick.rules) if tick.samples else {}
+    for batch in tick.samples:
+        state.store.ingest(batch, at=tick.at)
+        feed(learners, batch, at=tick.at)
+        _fold_contexts(state, batch)
+    state.store.advance(tick.at)
+    for report in tick.pools:
+        known = state.reports.get(report.pool)
+        if known is None or report.at >= known.at:
+            state.reports[report.pool] = report
+    if tick.pools:
+        for learner in state.learners.values():
+            learner.reports(tick.pools)
+    for action in tick.actions:
+        memory = state.memories.get(action.pool)
+        if memory is not None:
+            state.memories[action.pool] = fold_action(memory, action)
+
+
 def next_wake(tick: Tick, interval_s: float = 1.0) -> float:
     """When the core next wants to be asked: timers and windows move even without samples."""
     return tick.at + interval_s
+
+
+def _use_learners(state: CoreState, rules: RuleSet) -> None:
+    """Services that still learn keep what they know; those that do not forget it."""
+    learners = {}
+    for service in rules.services:
+        if any(isinstance(trigger, LEARNED) for trigger in service.triggers):
+            known = state.learners.get(service.service)
+            if known is None:
+                known = ServiceLearner(service, state.names)
+                if (saved := state.unused.get(service.service)) is not None:
+                    load_learner(known, saved)
+            known.use(service)
+            learners[service.service] = known
+    state.learners, state.unused = learners, {}
+
+
+def _learners(state: CoreState, rules: RuleSet) -> dict[int, tuple[ServiceRule, ServiceLearner]]:
+    return {
+        number: (service, state.learners[service.service])
+        for service in rules.services
+        if service.service in state.learners
+        and (number := state.names.find(service.service)) is not None
+    }
+
+
+def _plan(state: CoreState, service: ServiceRule, at: float) -> Plan:
+    """What each pool is to carry; empty where nothing is learned or too little is known."""
+    learner = state.learners.get(service.service)
+    if learner is None:
+        return {}
+    reports = {}
+    most = {}
+    for pool in service.pools:
+        report = _report(state, pool, at)
+        if report is not None:
+            reports[pool.name] = report
+        until = state.memories.get(pool.name, PoolMemory()).stock_until
+        out_of_stock = until is not None and at < until and report is not None
+        there = 0 if report is None else report.ready + report.starting
+        most[pool.name] = min(pool.max_replicas, there) if out_of_stock else pool.max_replicas
+    return learner.plan(service, reports, most, at)
+
+
+def _assessments(
+    state: CoreState, service: ServiceRule, pool: PoolRule, at: float
+) -> tuple[Assessment, ...]:
+    learner = state.learners.get(service.service)
+    if learner is None:
+        return ()
+    found = [
+        learner.assess(service, pool, trigger, at)
+        for trigger in service.triggers_of(pool)
+        if isinstance(trigger, LEARNED)
+    ]
+    return tuple(assessment for assessment in found if assessment is not None)
+
+
+def _report(state: CoreState, pool: PoolRule, at: float) -> PoolReport | None:
+    """The provider's last report, while it is believed."""
+    report = state.reports.get(pool.name)
+    return None if report is None or at - report.at > REPORT_MAX_AGE_S else report
 
 
 def _fold_contexts(state: CoreState, batch: SampleBatch) -> None:
@@ -125,10 +212,10 @@ def _fold_contexts(state: CoreState, batch: SampleBatch) -> None:
 def _decide_service(state: CoreState, service: ServiceRule, tick: Tick) -> list[Decision]:
     decisions: list[Decision] = []
     contexts = state.contexts.pop(service.service, ())
+    plan = _plan(state, service, tick.at)
     for pool in service.pools:
-        report = state.reports.get(pool.name)
-        if report is not None and tick.at - report.at > REPORT_MAX_AGE_S:
-            report = None
+        report = _report(state, pool, tick.at)
+        planned = plan.get(pool.name)
         inputs = PoolInputs(
             tick.at,
             tick.rules.revision,
@@ -139,6 +226,9 @@ def _decide_service(state: CoreState, service: ServiceRule, tick: Tick) -> list[
             tick.health,
             _other_cost(state, service, pool),
             contexts,
+            _assessments(state, service, pool, tick.at),
+            None if planned is None else planned.share,
+            None if planned is None else planned.advantage,
         )
         memory = state.memories.get(pool.name, PoolMemory())
         memory, decision = decide_pool(service, pool, inputs, memory)
@@ -161,10 +251,14 @@ def _told(state: CoreState, pool: PoolRule) -> int:
 
 
 def _other_cost(state: CoreState, service: ServiceRule, pool: PoolRule) -> float:
+    # A float also where there is no other pool: 0 and 0.0 would give a decision two ids.
     return sum(
-        (other.price_usd_per_hour or 0.0) * _told(state, other)
-        for other in service.pools
-        if other.name != pool.name
+        (
+            (other.price_usd_per_hour or 0.0) * _told(state, other)
+            for other in service.pools
+            if other.name != pool.name
+        ),
+        start=0.0,
     )
 
 

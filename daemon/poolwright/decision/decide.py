@@ -118,7 +118,7 @@ def _judge(
     if wanted != merged:
         detail = f"{pool.min_replicas} to {pool.max_replicas} replicas"
         effects = (LimitEffect(Reason.BOUNDS, merged, wanted, detail),)
-    draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool))
+    draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool, inputs))
     desired, limited = apply_limits(draft)
     effects += limited
     if desired != current:
@@ -131,10 +131,14 @@ def _judge(
     return Verdict(current, desired, outcome, reason, proposals, effects), memory
 
 
-def _advantage(pool: PoolRule) -> str:
+def _advantage(pool: PoolRule, inputs: PoolInputs) -> str:
+    """Why an accelerator may not grow; empty when it may."""
     if pool.advantage is None:
         return ""
-    return "no measured or declared advantage over the default pools is known"
+    found = inputs.advantage
+    if found is None:
+        return "nothing is known yet of its advantage over the default pools"
+    return "" if found.granted else found.why
 
 
 def _propose(
@@ -147,7 +151,8 @@ def _propose(
         if signal.status is SignalStatus.FRESH and signal.value is not None
     }
     ready = inputs.report.ready if inputs.report is not None else 0
-    view = View(inputs.at, current, ready, signals, values)
+    assessments = {found.trigger: found for found in inputs.assessments}
+    view = View(inputs.at, current, ready, signals, values, assessments, inputs.share)
     proposals: list[Proposal] = []
     memories: dict[str, TriggerMemory] = {}
     for trigger in service.triggers_of(pool):

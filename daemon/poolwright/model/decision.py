@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from poolwright.model.assessment import Advantage, Assessment, Share
 from poolwright.model.pool import PoolReport
 from poolwright.model.sample import TraceContext
 from poolwright.model.signal import Signal
@@ -86,6 +87,12 @@ class PoolInputs:
     other_cost_usd_per_hour: float = 0.0
     """Of the service's other pools, at what they are told to have."""
     contexts: tuple[TraceContext, ...] = ()
+    assessments: tuple[Assessment, ...] = ()
+    """Of this pool, one for each of its triggers that decide by what was learned."""
+    share: Share | None = None
+    """Of the service's demand, where the plan of several pools gives this pool one."""
+    advantage: Advantage | None = None
+    """Of an accelerator pool."""
 
 
 @dataclass(frozen=True, slots=True)

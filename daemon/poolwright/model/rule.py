@@ -156,7 +156,26 @@ class ScheduleTrigger:
     pool: str | None = None
 
 
-Trigger = ThresholdTrigger | TargetTrigger | ScheduleTrigger
+@dataclass(frozen=True, slots=True)
+class SloTrigger:
+    """So many replicas that the SLO of a request class is met, by what was learned."""
+
+    name: str
+    request_class: str
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastTrigger:
+    """A floor: what a quantile of the demand `horizon_s` ahead needs (None: a start-up time)."""
+
+    name: str
+    horizon_s: float | None
+    quantile: float
+    pool: str | None = None
+
+
+Trigger = ThresholdTrigger | TargetTrigger | ScheduleTrigger | SloTrigger | ForecastTrigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +219,19 @@ class ServiceRule:
     file: str = ""
 
     def triggers_of(self, pool: PoolRule) -> tuple[Trigger, ...]:
-        """Triggers without a pool belong to the service's default pools."""
-        return tuple(
-            trigger
-            for trigger in self.triggers
-            if trigger.pool == pool.name or (trigger.pool is None and pool.role is PoolRole.DEFAULT)
-        )
+        """Triggers without a pool belong to the service's default pools.
+
+        An `slo` belongs to all pools that serve its class: which of them grows is a matter of cost.
+        """
+        return tuple(trigger for trigger in self.triggers if _belongs(trigger, pool))
+
+
+def _belongs(trigger: Trigger, pool: PoolRule) -> bool:
+    if trigger.pool is not None:
+        return trigger.pool == pool.name
+    if isinstance(trigger, SloTrigger) and pool.advantage is not None:
+        return not pool.serves or trigger.request_class in pool.serves
+    return pool.role is PoolRole.DEFAULT
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from poolwright.model.names import NameTable
 Floats = NDArray[np.float64]
 Ids = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+Index = NDArray[np.intp]
+"""Places in a batch."""
 
 REPLICA_METRICS: Final = (
     "requests_running",

@@ -7,18 +7,22 @@ rule does not hold a pool up or down.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
+from poolwright.model.assessment import Assessment, Share
 from poolwright.model.decision import Proposal
 from poolwright.model.rule import (
     Change,
+    ForecastTrigger,
     ScheduleTrigger,
+    SloTrigger,
     TargetTrigger,
     ThresholdTrigger,
     Trigger,
 )
 from poolwright.model.signal import Signal
+from poolwright.triggers import learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class TriggerMemory:
     holding_since: float | None = None
     kept_until: float | None = None
     kept_replicas: int | None = None
+    trusted: bool = False
+    """A forecast that beats the naive one on this service's own history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,10 @@ class View:
     signals: Mapping[str, Signal]
     values: Mapping[str, float]
     """The usable signals only."""
+    assessments: Mapping[str, Assessment] = field(default_factory=dict)
+    """By the trigger that asked for it."""
+    share: Share | None = None
+    """Of the service's demand, by the plan over its pools."""
 
 
 def evaluate(trigger: Trigger, view: View, memory: TriggerMemory) -> tuple[Proposal, TriggerMemory]:
@@ -51,6 +61,10 @@ def evaluate(trigger: Trigger, view: View, memory: TriggerMemory) -> tuple[Propo
             return _target(trigger, view), memory
         case ScheduleTrigger():
             return _schedule(trigger, view), memory
+        case SloTrigger():
+            return _slo(trigger, view), memory
+        case ForecastTrigger():
+            return _forecast(trigger, view, memory)
         case _:
             assert_never(trigger)
 
@@ -127,6 +141,27 @@ def _target(trigger: TargetTrigger, view: View) -> Proposal:
         replicas = min(view.current, math.ceil(ratio / (1 - trigger.tolerance) - 1e-9))
     detail = f"{trigger.signal} {value:g} at {trigger.per_replica:g} a replica is {ratio:.2f}"
     return Proposal(trigger.name, "target", replicas, evidence, blind, detail=detail)
+
+
+def _slo(trigger: SloTrigger, view: View) -> Proposal:
+    return learned.slo(
+        trigger.name,
+        trigger.request_class,
+        view.assessments.get(trigger.name),
+        _blind(("demand",), view),
+        current=view.current,
+        ready=view.ready,
+        share=view.share,
+    )
+
+
+def _forecast(
+    trigger: ForecastTrigger, view: View, memory: TriggerMemory
+) -> tuple[Proposal, TriggerMemory]:
+    proposal, trusted = learned.forecast(
+        trigger.name, view.assessments.get(trigger.name), trusted=memory.trusted
+    )
+    return proposal, TriggerMemory(trusted=trusted)
 
 
 def _schedule(trigger: ScheduleTrigger, view: View) -> Proposal:

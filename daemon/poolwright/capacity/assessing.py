@@ -1,0 +1,115 @@
+"""From what was learned of a service and a pool to the pool's assessment."""
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from poolwright.capacity.calibration import MEMORY_S
+from poolwright.capacity.carrying import Carrying, carrying
+from poolwright.capacity.demand import PRIOR_INPUT_TOKENS, PRIOR_OUTPUT_TOKENS, Demand
+from poolwright.capacity.need import needs
+from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
+from poolwright.capacity.question import Question
+from poolwright.forecasting.ensemble import Forecast, forecast
+from poolwright.model.assessment import Assessment, Basis, Capacity, ModelForecast
+from poolwright.model.rule import PoolRule
+from poolwright.model.sample import Floats
+
+LEVEL_S: Final = 120
+REACTION_S: Final = 10.0
+"""From a need to an order: a block, a tick and the provider's answer."""
+
+
+def assess(
+    demand: Demand,
+    pool: PoolLearner,
+    rule: PoolRule,
+    question: Question,
+    shares: Mapping[int, float],
+    at: float,
+) -> Assessment:
+    """What the pool needs for its shares of the classes (by class number) at the objective."""
+    stream = demand.stream(shares, demand.seconds)
+    requests = float(stream.requests.sum())
+    inputs = float(stream.input_tokens.sum()) / requests if requests else PRIOR_INPUT_TOKENS
+    outputs = float(stream.output_tokens.sum()) / requests if requests else PRIOR_OUTPUT_TOKENS
+    declared = None if rule.profile is None else float(rule.profile.max_batch)
+    speed = pool.speed.speed
+    load = carrying(
+        speed,
+        question.objective,
+        input_tokens=inputs,
+        output_tokens=outputs,
+        max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
+    )
+    if pool.speed.learned and load.decode_s > 0:
+        pool.calibration.start(demand.prefill_spread(shares, speed) / load.decode_s)
+    modelled = needs(stream, speed, load, demand.seconds)
+    pool.note_peaks(at, modelled)
+    last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
+    pool.judge(at, float(stream.requests[-last:].sum()) / last)
+    factor = pool.calibration.factor
+    startup_s = pool.startups.p95_s(rule.startup_s)
+    horizon_s = (startup_s if question.horizon_s is None else question.horizon_s) + REACTION_S
+    found = _forecast(demand, stream.requests, modelled * factor, horizon_s, question.quantile)
+    return Assessment(
+        trigger=question.trigger,
+        request_class=question.request_class,
+        at=at,
+        learned=pool.speed.learned,
+        capacity=_capacity(rule, pool, load, inputs, outputs),
+        demand_per_s=float(stream.requests[-minute:].sum()) / minute,
+        waiting=pool.waiting(at),
+        need=float(modelled[-BLOCK_S:].max()) * factor,
+        level=float(modelled[-LEVEL_S:].mean()) * factor,
+        expected=None if found is None else found.expected,
+        upper=None if found is None else found.value,
+        quantile=question.quantile,
+        horizon_s=horizon_s,
+        startup_s=startup_s,
+        startups=len(pool.startups.seconds),
+        history_s=float(demand.seconds),
+        skill=None if found is None else found.skill,
+        models={}
+        if found is None
+        else {name: ModelForecast(*figures) for name, figures in found.models.items()},
+    )
+
+
+def _forecast(
+    demand: Demand, requests: Floats, modelled: Floats, horizon_s: float, quantile: float
+) -> Forecast | None:
+    """Over blocks of the history that telemetry covers; a block's need is its peak."""
+    blocks = len(modelled) // BLOCK_S
+    if not blocks:
+        return None
+    known = demand.known(blocks * BLOCK_S).reshape(blocks, BLOCK_S).all(axis=1)
+    needed = modelled[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).max(axis=1)[known]
+    weights = requests[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).sum(axis=1)[known]
+    return forecast(needed, weights, max(1, math.ceil(horizon_s / BLOCK_S)), quantile)
+
+
+def _capacity(
+    rule: PoolRule, pool: PoolLearner, load: Carrying, inputs: float, outputs: float
+) -> Capacity:
+    speed, learned = pool.speed.speed, pool.speed.learned
+    factor = pool.calibration.factor
+    carried = load.requests_per_s(speed, inputs, outputs) / factor
+    guess = Basis.PRIOR if rule.profile is None else Basis.DECLARED
+    return Capacity(
+        basis=Basis.MEASURED if learned else guess,
+        itl_base_s=speed.itl_base_s,
+        itl_per_request_s=speed.itl_per_request_s,
+        prefill_base_s=speed.prefill_base_s,
+        prefill_per_token_s=speed.prefill_per_token_s,
+        error=pool.speed.error,
+        requests=pool.speed.requests,
+        utilisation=load.utilisation,
+        batch=load.batch,
+        decode_s=load.decode_s,
+        requests_per_s=carried,
+        tokens_per_s=carried * (inputs + outputs),
+        correction=factor,
+        meets=load.meets,
+        drift=pool.drift.words,
+    )

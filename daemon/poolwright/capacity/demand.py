@@ -1,0 +1,157 @@
+"""What a service is asked for: arrivals by second and class, and how long the answers are.
+
+From arrivals, never from completions: what never ends would look like no demand. Seconds in which
+the service sent no telemetry of any kind are unknown, not quiet.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+
+from poolwright.capacity.need import Stream
+from poolwright.capacity.speed import Speed
+from poolwright.model.sample import Bools, Floats, Ids, Index
+
+HISTORY_S: Final = 3600
+GAP_S: Final = 30
+"""Telemetry is sampled every few seconds: a longer silence is an outage."""
+OUTPUT_MEMORY: Final = 4000.0
+"""Requests after which the mean length of answers has forgotten what came before."""
+PRIOR_OUTPUT_TOKENS: Final = 200.0
+PRIOR_INPUT_TOKENS: Final = 500.0
+
+
+class ClassDemand:
+    """One request class: rings of one value a second, the newest second at `Demand.newest`."""
+
+    __slots__ = ("input_tokens", "mean_input_tokens", "mean_square_input", "output_known",
+                 "output_tokens", "requests")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.requests = np.zeros(HISTORY_S, dtype=np.float32)
+        self.input_tokens = np.zeros(HISTORY_S, dtype=np.float32)
+        self.output_tokens = PRIOR_OUTPUT_TOKENS
+        """Mean of the answers that ended."""
+        self.output_known = 0.0
+        """Answers behind it, after forgetting."""
+        self.mean_input_tokens = PRIOR_INPUT_TOKENS
+        """For arrivals that do not say."""
+        self.mean_square_input = PRIOR_INPUT_TOKENS**2
+
+    def answered(self, inputs: Floats, outputs: Floats) -> None:
+        """Takes the token counts of requests that ended."""
+        outputs = outputs[~np.isnan(outputs)]
+        if len(outputs):
+            self.output_known = min(self.output_known + len(outputs), OUTPUT_MEMORY)
+            gain = min(1.0, len(outputs) / self.output_known)
+            self.output_tokens += gain * (float(outputs.mean()) - self.output_tokens)
+        inputs = inputs[~np.isnan(inputs)]
+        if len(inputs):
+            gain = min(1.0, len(inputs) / max(self.output_known, 1.0))
+            self.mean_input_tokens += gain * (float(inputs.mean()) - self.mean_input_tokens)
+            square = float((inputs * inputs).mean())
+            self.mean_square_input += gain * (square - self.mean_square_input)
+
+
+class Demand:
+    """All classes of a service, by class number."""
+
+    __slots__ = ("classes", "heard", "newest", "since")
+
+    def __init__(self) -> None:
+        self.classes: dict[int, ClassDemand] = {}
+        self.newest: int | None = None
+        self.since: int | None = None
+        """The first second with telemetry."""
+        self.heard = np.zeros(HISTORY_S, dtype=np.bool_)
+        """Seconds within `GAP_S` after telemetry of any kind."""
+
+    def advance(self, at: float) -> None:
+        """Moves the rings on to the second of `at`."""
+        second = int(at)
+        if self.newest is None:
+            self.newest = self.since = second
+            return
+        gone = min(second - self.newest, HISTORY_S)
+        if gone <= 0:
+            return
+        where = np.arange(self.newest + 1, self.newest + gone + 1) % HISTORY_S
+        if gone == HISTORY_S:
+            where = np.arange(HISTORY_S)
+        self.heard[where] = False
+        for known in self.classes.values():
+            known.requests[where] = 0.0
+            known.input_tokens[where] = 0.0
+        self.newest = second
+
+    def hear(self, at: Floats) -> None:
+        """Telemetry of any kind covers the seconds after it."""
+        if self.newest is None or not len(at):
+            return
+        for second in np.unique(at.astype(np.int64)).tolist():
+            first, last = second, min(second + GAP_S, self.newest + GAP_S)
+            if last > self.newest - HISTORY_S:
+                self.heard[np.arange(max(first, self.newest - HISTORY_S + 1), last + 1)
+                           % HISTORY_S] = True  # fmt: skip
+
+    def arrived(self, at: Floats, request_class: Ids, input_tokens: Floats) -> None:
+        """Counts arrivals in their seconds; what lies before the rings is left out."""
+        newest = self.newest or 0
+        second = at.astype(np.int64)
+        inside = (second <= newest) & (second > newest - HISTORY_S)
+        for number in np.unique(request_class[inside]).tolist():
+            mine = inside & (request_class == number)
+            known = self.of(number)
+            tokens = input_tokens[mine]
+            tokens = np.where(np.isnan(tokens), known.mean_input_tokens, tokens)
+            where = second[mine] % HISTORY_S
+            np.add.at(known.requests, where, 1.0)
+            np.add.at(known.input_tokens, where, tokens)
+
+    def of(self, request_class: int) -> ClassDemand:
+        """The class's demand, made when it is first seen."""
+        found = self.classes.get(request_class)
+        if found is None:
+            found = self.classes[request_class] = ClassDemand()
+        return found
+
+    @property
+    def seconds(self) -> int:
+        """Seconds of history, the newest included."""
+        if self.newest is None or self.since is None:
+            return 0
+        return min(self.newest - self.since + 1, HISTORY_S)
+
+    def order(self, last: int) -> Index:
+        """Indices of the last seconds, oldest first."""
+        newest = self.newest or 0
+        found: Index = np.arange(newest - last + 1, newest + 1) % HISTORY_S
+        return found
+
+    def known(self, last: int) -> Bools:
+        """Which of the last seconds telemetry covers."""
+        found: Bools = self.heard[self.order(last)]
+        return found
+
+    def stream(self, shares: Mapping[int, float], last: int) -> Stream:
+        """The arrivals of the last seconds, of each class the share that is given."""
+        order = self.order(last)
+        requests, inputs, outputs = (np.zeros(last) for _ in range(3))
+        for number, share in shares.items():
+            known = self.classes[number]
+            mine = known.requests[order] * share
+            requests += mine
+            inputs += known.input_tokens[order] * share
+            outputs += mine * known.output_tokens
+        return Stream(requests, inputs, outputs)
+
+    def prefill_spread(self, classes: Iterable[int], speed: Speed) -> float:
+        """Seconds of prefill that a prompt token finds itself in, on average (size-biased mean)."""
+        first = second = 0.0
+        for number in classes:
+            known = self.classes[number]
+            weight = known.output_known
+            first += weight * known.mean_input_tokens
+            second += weight * known.mean_square_input
+        return speed.prefill_per_token_s * second / first if first > 0.0 else 0.0

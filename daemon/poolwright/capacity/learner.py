@@ -1,0 +1,121 @@
+"""Everything that is learned of a service; fed by `step`, asked when it decides."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from poolwright.capacity.assessing import assess
+from poolwright.capacity.demand import Demand
+from poolwright.capacity.mix import Plan, Planner
+from poolwright.capacity.pool_learner import BLOCK_S, READY_S, PoolLearner
+from poolwright.capacity.question import Asking, question_of
+from poolwright.model.assessment import Assessment
+from poolwright.model.names import NameTable
+from poolwright.model.pool import PoolReport
+from poolwright.model.rule import PoolRule, ServiceRule
+from poolwright.model.sample import Floats, ReplicaBatch, RequestBatch
+
+
+class ServiceLearner:
+    """Learns one service: its demand, and each of its pools."""
+
+    def __init__(self, service: ServiceRule, names: NameTable) -> None:
+        self._names = names
+        self.demand = Demand()
+        self.pools = {pool.name: PoolLearner(pool) for pool in service.pools}
+        self.planner = Planner()
+        self._plan: Plan = {}
+        self._block: int | None = None
+        self._assessed: dict[tuple[str, str], Assessment] = {}
+
+    # --- in --------------------------------------------------------------------------------
+
+    def use(self, service: ServiceRule) -> None:
+        """Another version of the rules: pools that stay keep what was learned."""
+        self.pools = {
+            pool.name: self.pools.get(pool.name) or PoolLearner(pool) for pool in service.pools
+        }
+        self._block = None
+
+    def hear(self, at: float, times: Iterable[Floats]) -> None:
+        """Moves on to `at` and notes that telemetry of these times came."""
+        self.demand.advance(at)
+        for some in times:
+            self.demand.hear(some)
+
+    def replicas(self, batch: ReplicaBatch) -> None:
+        """Takes gauge samples of this service."""
+        for name, pool in self.pools.items():
+            number = self._names.find(name)
+            if number is not None and (mine := batch.pool == number).any():
+                pool.gauge(batch, mine)
+
+    def reports(self, reports: Iterable[PoolReport]) -> None:
+        """Takes what providers said of pools."""
+        for report in reports:
+            pool = self.pools.get(report.pool)
+            if pool is not None:
+                pool.startups.report(report.at, report.ready, report.starting)
+
+    def requests(self, service: ServiceRule, batch: RequestBatch) -> None:
+        """Takes requests of this service that ended."""
+        for number in np.unique(batch.request_class).tolist():
+            mine = batch.request_class == number
+            self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
+        for name, pool in self.pools.items():
+            number = self._names.find(name)
+            mine = (batch.pool == (-1 if number is None else number)) & batch.ok
+            if not mine.any():
+                continue
+            pool.learn(batch, mine)
+            for rule in service.classes if pool.speed.learned else ():
+                known = self._names.find(rule.name)
+                these = np.flatnonzero(mine & (batch.request_class == known))
+                if len(these):
+                    pool.note_outcomes(rule, batch, these)
+
+    # --- out -------------------------------------------------------------------------------
+
+    def plan(
+        self,
+        service: ServiceRule,
+        reports: Mapping[str, PoolReport],
+        most: Mapping[str, int],
+        at: float,
+    ) -> Plan:
+        """Which pool carries what. `most` has each pool's bounds, lowered to what is in stock."""
+        self.demand.advance(at)
+        for name, report in reports.items():
+            self.pools[name].ready[int(at) % READY_S] = report.ready
+        if self.demand.seconds < BLOCK_S:
+            return {}
+        block = math.floor(at / BLOCK_S)
+        if block == self._block:
+            return self._plan
+        self._block = block
+        self._assessed.clear()
+        for pool in self.pools.values():
+            pool.refit(at)
+        classes = {number: self._names.name(number) for number in self.demand.classes}
+        self._plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
+        return self._plan
+
+    def assess(
+        self, service: ServiceRule, rule: PoolRule, trigger: Asking, at: float
+    ) -> Assessment | None:
+        """What a trigger of the pool asks for; None before any telemetry came. After `plan`."""
+        share = self._plan.get(rule.name)
+        if share is None:
+            return None
+        known = self._assessed.get((rule.name, trigger.name))
+        if known is None:
+            shares = {
+                number: share.share.classes[self._names.name(number)]
+                for number in self.demand.classes
+                if self._names.name(number) in share.share.classes
+            }
+            question = question_of(service, trigger)
+            known = assess(self.demand, self.pools[rule.name], rule, question, shares, at)
+            self._assessed[rule.name, trigger.name] = known
+        return known

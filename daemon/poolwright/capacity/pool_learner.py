@@ -1,0 +1,140 @@
+"""What is learned of one pool: its speed, its batch, its start-ups, and how right the model was."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from poolwright.capacity.calibration import Calibration
+from poolwright.capacity.drift import Drift
+from poolwright.capacity.speed import PRIOR, Speed, SpeedEstimator
+from poolwright.capacity.startup import StartupTimes
+from poolwright.model.rule import ClassRule, PoolRule
+from poolwright.model.sample import Bools, Floats, Index, ReplicaBatch, RequestBatch
+
+READY_S: Final = 1200
+"""How long back ready replicas and needs are known, for requests that ended since."""
+AFTER_S: Final = 30
+"""A shortage is felt for so long after the need's peak."""
+BLOCK_S: Final = 10
+REFIT_S: Final = 30.0
+FRESH_S: Final = 30.0
+LATENT: Final = 0.9
+"""A prompt whose own prefill takes more of the SLO than this is missed at any count."""
+
+
+class PoolLearner:
+    """What is learned of one pool."""
+
+    __slots__ = ("batch_cap", "calibration", "drift", "gauges", "outcomes", "peaks", "ready",
+                 "refitted_at", "speed", "startups")  # fmt: skip
+
+    def __init__(self, pool: PoolRule) -> None:
+        self.speed = SpeedEstimator(declared_speed(pool))
+        self.calibration = Calibration()
+        self.startups = StartupTimes()
+        self.drift = Drift()
+        self.batch_cap: float | None = None
+        """Requests that run on a replica while others wait; None while none waited."""
+        self.gauges: dict[int, tuple[float, float, float]] = {}
+        """By replica: when it last reported, running, waiting."""
+        self.ready = np.zeros(READY_S, dtype=np.float32)
+        self.peaks = np.zeros(READY_S, dtype=np.float32)
+        """By second, what was ready, and the largest need of the last `AFTER_S`."""
+        self.outcomes: list[tuple[float, Floats]] = []
+        """Attainment asked for; when requests came and ended and whether they missed it."""
+        self.refitted_at = -math.inf
+
+    def gauge(self, batch: ReplicaBatch, mine: Bools) -> None:
+        """Takes the newest running and waiting of each replica."""
+        running, waiting = batch.values[mine, 0], batch.values[mine, 1]
+        rows = zip(batch.replica[mine].tolist(), batch.at[mine].tolist(), running.tolist(),
+                   waiting.tolist(), strict=True)  # fmt: skip
+        for replica, at, runs, waits in rows:
+            known = self.gauges.get(replica)
+            if known is None or at >= known[0]:
+                self.gauges[replica] = (at, runs, waits)
+        full = running[waiting >= 1.0]
+        if len(full):
+            seen = float(np.percentile(full, 75))
+            cap = self.batch_cap
+            self.batch_cap = seen if cap is None else max(seen, cap + 0.02 * (seen - cap))
+
+    def note_peaks(self, at: float, modelled: Floats) -> None:
+        """Keeps the needs of the newest block: a shortage is felt for a while after its peak."""
+        new = min(BLOCK_S, len(modelled))
+        recent = np.concatenate((np.zeros(AFTER_S), modelled))[-(new + AFTER_S - 1) :]
+        peaks = np.lib.stride_tricks.sliding_window_view(recent, AFTER_S).max(axis=1)
+        self.peaks[np.arange(int(at) - new + 1, int(at) + 1) % READY_S] = peaks
+
+    def waiting(self, at: float) -> float | None:
+        """Requests that wait now, by the replicas that reported lately; None where none says."""
+        self.gauges = {r: g for r, g in self.gauges.items() if at - g[0] <= FRESH_S}
+        counts = [waits for _, _, waits in self.gauges.values() if not math.isnan(waits)]
+        return sum(counts) if counts else None
+
+    def refit(self, at: float) -> None:
+        """Learns the speed anew, at most every `REFIT_S`."""
+        if at - self.refitted_at < REFIT_S:
+            return
+        self.refitted_at = at
+        self.speed.refit(at)
+        self.drift.note(self.speed)
+
+    def learn(self, batch: RequestBatch, mine: Bools) -> None:
+        """Takes requests that this pool has ended well."""
+        order = np.flatnonzero(mine)
+        order = order[np.argsort(batch.at[order], kind="stable")]
+        ttft_s, outputs = batch.ttft_s[order], batch.output_tokens[order]
+        decode_s = batch.e2e_s[order] - ttft_s
+        by_itl = batch.itl_s[order] * np.maximum(outputs - 1.0, 0.0)
+        self.speed.observe(
+            batch.at[order],
+            batch.replica[order],
+            batch.input_tokens[order],
+            outputs,
+            ttft_s,
+            np.where(np.isnan(decode_s), by_itl, decode_s),
+        )
+
+    def note_outcomes(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
+        """Keeps when requests of a class came and ended, and which missed its SLO."""
+        speed = self.speed.speed
+        missed = missed_slo(rule, batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine])
+        took_s = np.nan_to_num(batch.e2e_s[mine])
+        own_s = speed.prefill_base_s + speed.prefill_per_token_s * batch.input_tokens[mine]
+        # What is too slow alone is no fault of the count.
+        avoidable = ~(own_s > LATENT * (rule.ttft_s or math.inf))
+        rows: Floats = np.column_stack((batch.at[mine] - took_s, batch.at[mine], missed))
+        rows = rows[avoidable]
+        self.outcomes.append((rule.attainment, rows))
+
+    def judge(self, at: float, rate: float) -> None:
+        """Whether requests that the model thought well served were."""
+        outcomes, self.outcomes = self.outcomes, []
+        for attainment, rows in outcomes:
+            came, ended = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
+            known = (came > at - READY_S) & (ended <= at)
+            came, ended = np.maximum(came, 0) % READY_S, np.maximum(ended, 0) % READY_S
+            need = np.maximum(self.peaks[came], self.peaks[ended]) * self.calibration.factor
+            sound = known & (need <= np.minimum(self.ready[came], self.ready[ended]))
+            self.calibration.observe(
+                int(sound.sum()), int((sound & (rows[:, 2] > 0)).sum()), attainment, rate
+            )
+
+
+def declared_speed(pool: PoolRule) -> Speed:
+    """The profile of the rule file, or the prior."""
+    p = pool.profile
+    if p is None:
+        return PRIOR
+    return Speed(p.itl_base_s, p.itl_per_request_s, p.prefill_base_s, p.prefill_per_token_s)
+
+
+def missed_slo(rule: ClassRule, ttft_s: Floats, itl_s: Floats, e2e_s: Floats) -> Bools:
+    """Which requests missed the SLO; a time that is not known misses nothing."""
+    missed = np.zeros(len(ttft_s), dtype=np.bool_)
+    for limit, seconds in ((rule.ttft_s, ttft_s), (rule.itl_s, itl_s), (rule.e2e_s, e2e_s)):
+        if limit is not None:
+            missed |= seconds > limit
+    return missed

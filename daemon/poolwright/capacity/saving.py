@@ -1,0 +1,99 @@
+"""What was learned as bytes and back, so that a restart resets nothing."""
+
+from collections import deque
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from poolwright.capacity.advantage import Holding
+from poolwright.capacity.calibration import Calibration
+from poolwright.capacity.demand import ClassDemand, Demand
+from poolwright.capacity.drift import Drift
+from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.pool_learner import PoolLearner
+from poolwright.capacity.speed import Speed, SpeedEstimator
+from poolwright.capacity.startup import StartupTimes
+
+FORMAT: Final = 1
+KINDS: Final = {
+    kind.__name__: kind
+    for kind in (Calibration, ClassDemand, Demand, Drift, PoolLearner, SpeedEstimator, StartupTimes)
+}
+
+
+def dump_learner(learner: ServiceLearner) -> bytes:
+    """Everything but what is computed anew at the next block."""
+    parts = (learner.demand, learner.pools, learner.planner.holdings)
+    return msgspec.msgpack.encode((FORMAT, *(_plain(part) for part in parts)))
+
+
+def load_learner(learner: ServiceLearner, data: bytes) -> None:
+    """Puts what was saved into a learner of the same service.
+
+    Raises msgspec.ValidationError for another format.
+    """
+    written, demand, pools, holdings = msgspec.msgpack.decode(data, strict=False)
+    if written != FORMAT:
+        msg = f"learned values of format {written}, this version reads {FORMAT}"
+        raise msgspec.ValidationError(msg)
+    learner.demand = _value(demand)
+    learner.pools = _value(pools)
+    learner.planner.holdings = _value(holdings)
+
+
+def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value
+    match value:
+        case np.ndarray():
+            return ["array", value.dtype.str, list(value.shape), value.tobytes()]
+        case deque():
+            return ["deque", value.maxlen, list(value)]
+        case list():
+            return ["list", [_plain(item) for item in value]]
+        case Holding():
+            return ["holding", value.granted, value.since, value.changed_at]
+        case dict():
+            return ["map", [[key, _plain(item)] for key, item in value.items()]]
+        case tuple():
+            return ["tuple", [_plain(item) for item in value]]
+        case Speed():
+            return ["speed", _figures(value)]
+        case _ if type(value).__name__ in KINDS:
+            slots = [[name, _plain(getattr(value, name))] for name in type(value).__slots__]
+            return ["object", type(value).__name__, slots]
+        case _:
+            return value
+
+
+def _figures(speed: Speed) -> list[float]:
+    return [
+        speed.itl_base_s,
+        speed.itl_per_request_s,
+        speed.prefill_base_s,
+        speed.prefill_per_token_s,
+    ]
+
+
+def _value(plain: Any) -> Any:  # noqa: PLR0911  one line a kind of value
+    match plain:
+        case ["array", kind, shape, data]:
+            return np.frombuffer(data, dtype=kind).reshape(shape).copy()
+        case ["deque", longest, items]:
+            return deque(items, maxlen=longest)
+        case ["map", items]:
+            return {key: _value(item) for key, item in items}
+        case ["tuple", items]:
+            return tuple(_value(item) for item in items)
+        case ["list", items]:
+            return [_value(item) for item in items]
+        case ["holding", granted, since, changed_at]:
+            return Holding(granted, since, changed_at)
+        case ["speed", figures]:
+            return Speed(*figures)
+        case ["object", name, slots]:
+            made = object.__new__(KINDS[name])
+            for slot, item in slots:
+                setattr(made, slot, _value(item))
+            return made
+        case _:
+            return plain

@@ -1,0 +1,132 @@
+"""Quantile forecast of a need, by models that must earn their weight on this very series.
+
+The series are blocks of equal length. Each model says, at every block of the past, what it would
+have expected `horizon` blocks later; what the truth exceeded it by is its residual, and the wanted
+quantile of its residuals is its safety margin. A model is worth what its quantile forecast would
+have cost in quantile (pinball) loss: one that knows nothing of this service gets no say.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from poolwright.model.sample import Floats
+
+LEAST_RESIDUALS: Final = 18
+"""Fewer are no sample of a tail: no forecast."""
+HALF_LIFE_BLOCKS: Final = 240.0
+EXCEEDANCE: Final = 1.0
+"""After one peak, how far beyond it the next may go, as a share of the margin; after n, a
+n-th of it: of n exchangeable peaks the next is the largest with probability 1/(n + 1)."""
+SHARPNESS: Final = 12.0
+"""How fast a model's weight falls with its loss, relative to the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """A quantile of the need `horizon` blocks ahead, and how it came about.
+
+    `models` maps a model to (its own forecast, its quantile loss, its weight).
+    """
+
+    value: float
+    expected: float
+    """The median-like middle: the weighted point forecasts."""
+    residuals: int
+    models: Mapping[str, tuple[float, float, float]]
+
+    @property
+    def skill(self) -> float:
+        """Share of the naive model's loss that the best saves; not above 0 where naive is best."""
+        naive = self.models["naive"][1]
+        best = min(loss for _, loss, _ in self.models.values())
+        return 1.0 - best / naive if naive > 0 else 0.0
+
+
+def forecast(values: Floats, weights: Floats, horizon: int, quantile: float) -> Forecast | None:
+    """Forecast at the end of `values`; None while there is too little history.
+
+    `weights` says how much each block counts (its requests).
+    """
+    count = len(values) - horizon
+    if count < LEAST_RESIDUALS:
+        return None
+    age = np.arange(count)[::-1]
+    weight = weights[horizon:] * 0.5 ** (age / HALF_LIFE_BLOCKS)
+    truth = values[horizon:]
+    surprise = EXCEEDANCE / (1.0 + episodes(values))
+    if weight.sum() <= 0:
+        weight = np.ones(count)
+    results: dict[str, tuple[float, float]] = {}
+    points: dict[str, float] = {}
+    for name, expected in models(values, horizon).items():
+        known = ~np.isnan(expected[:count])
+        if known.sum() < LEAST_RESIDUALS or np.isnan(expected[-1]):
+            continue
+        residual, w = (truth - expected[:count])[known], weight[known]
+        margin = weighted_quantile(residual, w, quantile)
+        margin += surprise * max(margin, 0.0)
+        over = residual - margin
+        loss = float((w * np.maximum(quantile * over, (quantile - 1.0) * over)).sum() / w.sum())
+        results[name] = (float(expected[-1]) + margin, loss)
+        points[name] = float(expected[-1])
+    best = min(loss for _, loss in results.values())
+    floor = 1e-3 * max(float(np.average(truth, weights=weight)), 1e-6)
+    share = {
+        name: float(np.exp(-SHARPNESS * (loss - best) / max(best, floor)))
+        for name, (_, loss) in results.items()
+    }
+    total = sum(share.values())
+    return Forecast(
+        value=max(0.0, sum(share[n] * value for n, (value, _) in results.items()) / total),
+        expected=sum(share[n] * points[n] for n in results) / total,
+        residuals=count,
+        models={n: (value, loss, share[n] / total) for n, (value, loss) in results.items()},
+    )
+
+
+def episodes(values: Floats) -> int:
+    """How often the series rose above its mean: that many independent peaks were seen."""
+    above = values > values.mean()
+    return int((above[1:] & ~above[:-1]).sum())
+
+
+def models(values: Floats, horizon: int) -> dict[str, Floats]:
+    """The built-in point forecasts, one value a block."""
+    fast, slow = smoothed(values, 3.0), smoothed(values, 18.0)
+    long = smoothed(values, 90.0)
+    trend = smoothed(np.diff(slow, prepend=slow[:1]), 12.0)
+    return {
+        "naive": values,
+        "level": fast,
+        "slow_level": slow,
+        "trend": np.maximum(slow + trend * (horizon + 6.0), 0.0),
+        "mean": long,
+    }
+
+
+def smoothed(values: Floats, blocks: float) -> Floats:
+    """Exponential smoothing with that time constant, started by the plain mean."""
+    out = np.empty(len(values))
+    level = 0.0
+    keep = np.exp(-1.0 / blocks)
+    for i, value in enumerate(values.tolist()):
+        gain = max(1.0 - keep, 1.0 / (i + 1.0))
+        level += gain * (value - level)
+        out[i] = level
+    return out
+
+
+def weighted_quantile(values: Floats, weights: Floats, quantile: float) -> float:
+    """Upper weighted quantile with the finite-sample correction of conformal prediction.
+
+    A further observation counts as infinitely large (Vovk et al. 2005); where that would make the
+    answer infinite, it is the largest value seen.
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    extra = float(weights.mean())
+    index = int(np.searchsorted(reached, quantile * (float(reached[-1]) + extra)))
+    return float(values[order[min(index, len(values) - 1)]])

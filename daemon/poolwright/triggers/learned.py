@@ -1,0 +1,112 @@
+"""Triggers that decide by what was learned: `slo` and `forecast`."""
+
+import math
+from typing import Final
+
+from poolwright.model.assessment import Assessment, Share
+from poolwright.model.decision import Proposal
+
+QUEUE_PER_READY: Final = 2.0
+"""Before anything is learned, a queue this long on every replica is the only sign of need."""
+ROUNDING: Final = 1e-6
+EARNED_SKILL: Final = 0.05
+LOST_SKILL: Final = 0.0
+
+
+def slo(
+    name: str,
+    request_class: str,
+    found: Assessment | None,
+    blind: tuple[str, ...],
+    *,
+    current: int,
+    ready: int,
+    share: Share | None,
+) -> Proposal:
+    """As many replicas as the SLO needs one start-up time ahead.
+
+    While too little is known, it can ask for more (a queue, a rising level), never for fewer.
+    """
+    if found is None:
+        return Proposal(name, "slo", None, {}, blind, detail=f"no demand of {request_class} seen")
+    if share is not None and share.count is not None:
+        # An accelerator: the plan over all pools counts for it.
+        return Proposal(name, "slo", share.count, _evidence(found), blind, detail=share.detail)
+    if not found.learned:
+        replicas, detail = _before_learning(found, current, ready)
+    elif found.upper is None:
+        replicas = max(current, _ceil(found.level + _backlog(found, ready)))
+        detail = f"{found.history_s:.0f} s of history are too little for a forecast"
+    else:
+        backlog = _backlog(found, ready)
+        replicas = _ceil(found.upper + backlog)
+        detail = (
+            f"{found.upper:.2f} needed in {found.horizon_s:.0f} s at the "
+            f"{found.quantile:.1%} quantile, {found.need:.2f} now"
+        )
+        if backlog:
+            detail += f", {backlog:.2f} for the queue"
+    if not found.capacity.meets:
+        detail += f"; no load of this pool meets the SLO of {request_class}"
+    return Proposal(name, "slo", replicas, _evidence(found), blind, detail=detail)
+
+
+def forecast(name: str, found: Assessment | None, *, trusted: bool) -> tuple[Proposal, bool]:
+    """A floor from the forecast, and whether it is trusted from now on.
+
+    It is advice until it has beaten the naive forecast on this service's own history, and again
+    once it no longer does. It never asks for less than there is: a floor is no reason to shrink.
+    """
+    if found is None or found.upper is None or found.skill is None or not found.learned:
+        detail = "too little history for a forecast"
+        return Proposal(name, "forecast", None, {}, detail=detail), False
+    trusted = found.skill > (LOST_SKILL if trusted else EARNED_SKILL)
+    asked = _ceil(found.upper)
+    detail = (
+        f"{found.upper:.2f} needed in {found.horizon_s:.0f} s "
+        f"at the {found.quantile:.1%} quantile; the best model's loss is {abs(found.skill):.0%} "
+        f"{'below' if found.skill >= 0 else 'above'} the naive one's"
+    )
+    if not trusted:
+        detail += f"; advice only, it would ask for {asked}"
+    evidence = _evidence(found) | {"skill": found.skill, "asked": float(asked)}
+    return Proposal(name, "forecast", asked if trusted else None, evidence, detail=detail), trusted
+
+
+def _ceil(need: float) -> int:
+    return math.ceil(need - ROUNDING)
+
+
+def _before_learning(found: Assessment, current: int, ready: int) -> tuple[int, str]:
+    requests = f"{found.capacity.requests:.0f} requests ended"
+    if found.waiting is not None and found.waiting >= QUEUE_PER_READY * max(ready, 1):
+        # Counted from the ready replicas, so that a slow start is no runaway.
+        asked = max(current, ready + max(1, math.ceil(ready / 2)))
+        return asked, f"still learning ({requests}), and {found.waiting:.0f} requests wait"
+    return current, f"still learning ({requests})"
+
+
+def _backlog(found: Assessment, ready: int) -> float:
+    """Replicas for a queue that would still be there when they are ready."""
+    carried = found.capacity.requests_per_s
+    if not found.waiting or carried <= 0.0:
+        return 0.0
+    spare = max(carried * ready - found.demand_per_s, 0.0)
+    left = found.waiting - spare * found.startup_s
+    return max(0.0, left) / (carried * found.startup_s)
+
+
+def _evidence(found: Assessment) -> dict[str, float]:
+    evidence = {
+        "need": found.need,
+        "level": found.level,
+        "demand_per_s": found.demand_per_s,
+        "carried_per_s": found.capacity.requests_per_s,
+        "correction": found.capacity.correction,
+        "startup_s": found.startup_s,
+    }
+    if found.upper is not None and found.expected is not None:
+        evidence |= {"upper": found.upper, "expected": found.expected}
+    if found.waiting is not None:
+        evidence["waiting"] = found.waiting
+    return evidence
