@@ -27,8 +27,11 @@ def messages(first: int) -> list[bytes]:
         if i % 10 < 4:
             event |= {"type": "arrival", "class": "interactive", "input_tokens": i % 4000}
         elif i % 10 < 8:
-            event |= {"type": "request", "pool": "gpu", "replica": f"r{i % 50}", "ttft_s": 0.2}
-            event |= {"class": "interactive", "output_tokens": 200, "itl_s": 0.02, "e2e_s": 4.0}
+            event |= {"type": "request", "pool": "gpu", "replica": f"r{i % 50}"}
+            event |= {"class": "interactive", "output_tokens": 1 + i * 7919 % 800}
+            # From a fifth of a second over two octaves, as latencies spread.
+            slowness = 4.0 ** (i * 7919 % 1000 / 1000)
+            event |= {"ttft_s": 0.2 * slowness, "itl_s": 0.02 * slowness, "e2e_s": 4 * slowness}
         else:
             event |= {"type": "replica", "pool": "gpu", "replica": f"r{i // 10 % 50}"}
             event |= {"running": 20, "waiting": i % 5, "kv_cache_usage": 0.5}

@@ -84,22 +84,23 @@ class GaugeTable:
         newest, samples = -np.inf, 0
         for series in replicas:
             rows = series.within(-np.inf, at)
-            rows = rows[~np.isnan(rows[:, column])]
-            if not len(rows):
+            told = ~np.isnan(rows[:, column])
+            times, numbers = rows[told, 0], rows[told, column]
+            if not len(times):
                 continue
-            last_at = float(rows[-1, 0])
+            last_at = float(times[-1])
             newest = max(newest, last_at)
             if at - last_at > rule.max_age_s:
-                old.append(float(rows[-1, column]))
+                old.append(float(numbers[-1]))
                 continue
-            within = rows[rows[:, 0] > at - rule.window_s]
             # A window shorter than the sampling interval still has the newest sample.
-            within = within if len(within) else rows[rows[:, 0] == last_at]
-            samples += len(within)
+            first = min(int(times.searchsorted(at - rule.window_s, "right")), len(times) - 1)
+            times, numbers = times[first:], numbers[first:]
+            samples += len(times)
             if rule.stat == "rate" and rule.metric.endswith("_total"):
-                values.append(counter_rate(within[:, 0], within[:, column]))
+                values.append(counter_rate(times, numbers))
             else:
-                values.append(statistic(rule.stat, within[:, 0], within[:, column], rule.window_s))
+                values.append(statistic(rule.stat, times, numbers, rule.window_s))
         values = [value for value in values if not np.isnan(value)]
         shown = values or old
         value = across_replicas(rule.across or "sum", shown) if shown else None
