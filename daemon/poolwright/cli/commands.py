@@ -4,13 +4,15 @@ import asyncio
 import json
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
 from poolwright.cli import EXIT_NO, EXIT_OUTSIDE, EXIT_USAGE
+from poolwright.errors import RuleFileError
 from poolwright.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Autoscaler of LLM fleets.")
@@ -24,6 +26,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def _refuse(error: RuleFileError, *, as_json: bool) -> NoReturn:
+    """Every problem: for people with its line, for machines as a list."""
+    from poolwright.rulefiles.excerpts import excerpts  # noqa: PLC0415
+
+    if as_json:
+        _print_json([asdict(problem) for problem in error.problems])
+    else:
+        count = len(error.problems)
+        for text in excerpts(error.problems):
+            sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{count} problem{'s' if count != 1 else ''}; nothing of it is loaded\n")
+    raise typer.Exit(EXIT_NO)
 
 
 @app.command()
@@ -54,11 +70,21 @@ def demo(
 
 
 @app.command()
-def check(path: Annotated[Path, typer.Argument(help="A rule file or a directory.")]) -> None:
+def check(
+    path: Annotated[Path, typer.Argument(help="A rule file or a directory.")],
+    as_json: AsJson = False,
+) -> None:
     """Checks rule files: every problem with file, line, column and what to do."""
     from poolwright import rulefiles  # noqa: PLC0415
+    from poolwright.actuation.registry import installed  # noqa: PLC0415
 
-    rules = rulefiles.load(path)
+    try:
+        rules = rulefiles.load(path, providers=installed())
+    except RuleFileError as error:
+        _refuse(error, as_json=as_json)
+    if as_json:
+        _print_json([])
+        return
     names = ", ".join(service.service for service in rules.services)
     out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
 
@@ -71,7 +97,10 @@ def test(
     """Runs unit tests of rules, without a daemon."""
     from poolwright.runtime.rule_tests import run_rule_tests  # noqa: PLC0415
 
-    results = run_rule_tests(path)
+    try:
+        results = run_rule_tests(path)
+    except RuleFileError as error:
+        _refuse(error, as_json=as_json)
     if as_json:
         _print_json([{"name": r.name, "failures": r.failures} for r in results])
     else:

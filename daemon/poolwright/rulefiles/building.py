@@ -8,6 +8,7 @@ from poolwright.model.rule import (
     ClassRule,
     Condition,
     DirectionLimit,
+    ForecastTrigger,
     Freeze,
     Limits,
     PoolRule,
@@ -16,6 +17,7 @@ from poolwright.model.rule import (
     ScheduleTrigger,
     ServiceRule,
     SignalRule,
+    SloTrigger,
     TargetTrigger,
     ThresholdTrigger,
     Trigger,
@@ -64,11 +66,15 @@ def _signals_of(trigger: Trigger) -> frozenset[str]:
             return trigger.when.names
         case TargetTrigger():
             return frozenset({trigger.signal})
-        case _:
+        case SloTrigger() | ForecastTrigger():
+            return frozenset({"demand"})
+        case ScheduleTrigger():
             return frozenset()
 
 
-def _trigger(document: Document, path: Path, t: TriggerShape, names: Names) -> Trigger | None:
+def _trigger(  # noqa: PLR0911  one line a kind
+    document: Document, path: Path, t: TriggerShape, names: Names
+) -> Trigger | None:
     """One of the kinds; None where it cannot be made."""
     if t.when is not None:
         condition = _condition(document, (*path, "when"), t.when, names)
@@ -80,6 +86,10 @@ def _trigger(document: Document, path: Path, t: TriggerShape, names: Names) -> T
     if t.target is not None:
         goal = t.target
         return TargetTrigger(t.name, goal.signal, goal.per_replica, goal.tolerance, t.pool)
+    if t.slo is not None:
+        return SloTrigger(t.name, t.slo, t.pool)
+    if t.forecast is not None:
+        return ForecastTrigger(t.name, t.forecast.horizon or None, t.forecast.quantile, t.pool)
     if t.schedule is not None:
         span = _schedule(document, (*path, "schedule"), t.schedule)
         return ScheduleTrigger(t.name, span, t.schedule.min, t.pool) if span else None

@@ -153,6 +153,8 @@ def _check_trigger(document: Document, path: Path, trigger: TriggerShape, names:
         document.add(path, f"`{changes[0]}` belongs to `when`, not to `{kinds[0]}`", hint)
     if trigger.pool is not None:
         _check_name(document, (*path, "pool"), "pool", trigger.pool, names.pools)
+    if trigger.slo is not None:
+        _check_name(document, (*path, "slo"), "class", trigger.slo, names.classes)
     if trigger.target and names.signals is not None:
         known = {*names.signals, *BUILTINS}
         place: Path = (*path, "target", "signal")

@@ -10,6 +10,7 @@ _NUMBER = r"[0-9]{1,9}(\.[0-9]+)?"
 
 # Also the patterns of the JSON Schema, therefore nothing that JavaScript reads otherwise.
 DURATION = rf"^\s*({_NUMBER}\s*(ms|s|m|h|d)\s*)+$"
+HORIZON = rf"^\s*(startup|({_NUMBER}\s*(ms|s|m|h|d)\s*)+)\s*$"
 PRICE = rf"^\s*{_NUMBER}\s*USD/h\s*$"
 SHARE = rf"^\s*{_NUMBER}\s*%\s*$"
 AMOUNT = rf"^\s*([0-9]{{1,9}}|{_NUMBER}\s*%|max\(\s*[0-9]{{1,9}}\s*,\s*{_NUMBER}\s*%\s*\))\s*$"
@@ -39,6 +40,11 @@ def duration_s(value: Any) -> float:
     hint = "write 30s, 5ms, 10m or 1h30m"
     missing = _without_unit(value, f"write {str(value).strip()}s for seconds; or ms, m, h, d")
     raise missing or QuantityError(f"`{value}` is not a duration", hint)
+
+
+def horizon_s(value: Any) -> float:
+    """Seconds ahead; 0 for `startup`, which is measured. Raises QuantityError."""
+    return 0.0 if value == "startup" else duration_s(value)
 
 
 def usd_per_hour(value: Any) -> float:

@@ -21,8 +21,9 @@ class _AsWritten(GenerateJsonSchema):
     @override
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = super().default_schema(schema)
-        if made.get("default", ...) is None:
-            del made["default"]
+        if not made.get("default"):
+            # Nothing to write: an editor would propose null, or an empty list.
+            made.pop("default", None)
         return made
 
 

@@ -18,7 +18,7 @@ STATS: Final = ("rate", "sum", "count", "avg", "min", "max", "last", "slope")
 ACROSS: Final = ("sum", "avg", "min", "max")
 METRICS: Final = (*REPLICA_METRICS, *REQUEST_METRICS, *ARRIVAL_METRICS)
 QUANTILE: Final = r"^p[0-9]{1,2}(\.[0-9]+)?$"
-KINDS: Final = ("when", "target", "schedule")
+KINDS: Final = ("when", "target", "slo", "forecast", "schedule")
 """The keys of which a trigger has exactly one."""
 CHANGES: Final = ("add", "remove", "set")
 """The keys of which a trigger with `when` has exactly one."""
@@ -42,6 +42,11 @@ Seconds = Annotated[
     float,
     BeforeValidator(quantities.duration_s),
     _text("Duration", quantities.DURATION, "30s", "5ms", "10m", "1h30m"),
+]
+Horizon = Annotated[
+    float,
+    BeforeValidator(quantities.horizon_s),
+    _text("Horizon", quantities.HORIZON, "startup", "5m"),
 ]
 Price = Annotated[
     float,
@@ -219,6 +224,18 @@ class TargetShape(Shape, title="Target"):
     """No change within it."""
 
 
+class ForecastShape(Shape, title="Forecast"):
+    """A floor by a quantile of the demand to come; advice until it beats the naive forecast."""
+
+    stand_ins = {}
+
+    signal: Literal["demand"] = "demand"
+    horizon: Horizon = _written(0.0, "startup")
+    """How far ahead: a start-up time as measured, or a duration."""
+    quantile: float = Field(default=0.95, gt=0.5, lt=1, strict=True)
+    """The share of the time that the demand stays below it."""
+
+
 class SpanShape(Shape, title="Span"):
     """A recurring span of time."""
 
@@ -256,7 +273,7 @@ def _kinds_of_trigger(schema: dict[str, Any]) -> None:
 
 
 class TriggerShape(Shape, title="Trigger", json_schema_extra=_kinds_of_trigger):
-    """When to scale: exactly one of `when`, `target` and `schedule`."""
+    """When to scale: exactly one of `when`, `target`, `slo`, `forecast` and `schedule`."""
 
     stand_ins = {"name": "unnamed"}
 
@@ -277,6 +294,9 @@ class TriggerShape(Shape, title="Trigger", json_schema_extra=_kinds_of_trigger):
     set: Replicas | None = None
     """Replicas in all, while the condition holds."""
     target: TargetShape | None = None
+    slo: str | None = Field(default=None, examples=["interactive"])
+    """Name of one of `classes`: as many replicas as its SLO needs, by what is learned."""
+    forecast: ForecastShape | None = None
     schedule: ScheduleShape | None = None
 
 
@@ -324,4 +344,4 @@ class RuleFile(Shape, title="Poolwright rule file"):
     """What is measured, by the name that it has in conditions."""
     triggers: list[TriggerShape] = []
     """When to scale."""
-    limits: LimitsShape = LimitsShape()
+    limits: LimitsShape = Field(default_factory=LimitsShape)
