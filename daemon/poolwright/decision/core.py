@@ -15,7 +15,13 @@ from poolwright.capacity.learner import ServiceLearner
 from poolwright.capacity.mix import Plan
 from poolwright.capacity.saving import dump_learner, load_learner
 from poolwright.decision.decide import decide_pool
-from poolwright.decision.memory import PoolMemory, current_count, fold_action, last_count
+from poolwright.decision.memory import (
+    PoolMemory,
+    current_count,
+    fold_action,
+    last_count,
+    observe_anew,
+)
 from poolwright.model.assessment import Assessment
 from poolwright.model.decision import Decision, PoolInputs
 from poolwright.model.names import NameTable
@@ -48,6 +54,8 @@ class CoreState:
     """Learned before a restart, until the rules say of which pools."""
     checks: int = 0
     """Evaluations that found nothing new."""
+    owned: frozenset[str] = frozenset()
+    """Services of the last tick. A checkpoint leaves them out: a restart takes over, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,10 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
     decisions: list[Decision] = []
     for service in tick.rules.services:
         if tick.owned is None or service.service in tick.owned:
+            if tick.owned is not None and service.service not in state.owned:
+                _take_over(state, service, tick.at)
             decisions.extend(_decide_service(state, service, tick))
+    state.owned = tick.owned or frozenset()
     return state, tuple(decisions)
 
 
@@ -134,6 +145,14 @@ def _fold(state: CoreState, tick: Tick) -> None:
         memory = state.memories.get(action.pool)
         if memory is not None:
             state.memories[action.pool] = fold_action(memory, action)
+
+
+def _take_over(state: CoreState, service: ServiceRule, at: float) -> None:
+    """Another instance may have decided meanwhile: what was observed before has a gap."""
+    for pool in service.pools:
+        memory = state.memories.get(pool.name)
+        if memory is not None:
+            state.memories[pool.name] = observe_anew(memory, at)
 
 
 def next_wake(tick: Tick, interval_s: float = 1.0) -> float:

@@ -16,6 +16,8 @@ SETTLE_S = 5.0
 """A report this much newer than a command is believed over it when no action report says more."""
 STOCK_BACKOFF_S = 60.0
 STOCK_BACKOFF_MAX_S = 900.0
+ABSENCE_S = 60.0
+"""A rebalance or restart takes seconds and resets nothing; a longer one may hide a need."""
 KEPT_CAUSES = frozenset({"not_ready_in_time", "daemon_restarted", "stopping", "superseded"})
 """Given up after the provider may well have obeyed: the next report says what became of it."""
 FAILURE_BACKOFF_S = 5.0
@@ -167,3 +169,13 @@ def fold_wish(
         lowest=(*lowest, (at, wish)),
         observed_since=since,
     )
+
+
+def observe_anew(memory: PoolMemory, at: float) -> PoolMemory:
+    """Memory of a pool that comes back at `at`: after an absence it observes from the start.
+
+    Cooldowns, counts and back-offs stay, whoever changed the pool.
+    """
+    if memory.highest and at - memory.highest[-1][0] <= ABSENCE_S:
+        return memory
+    return replace(memory, highest=(), lowest=(), observed_since=None, triggers={})
