@@ -36,7 +36,7 @@ def _may_hold(written: object) -> bool:
 def _tell(document: Document, rules: RuleFile, fight: Fight) -> None:
     index = {trigger.name: i for i, trigger in enumerate(rules.triggers)}
     down, up = (rules.triggers[index[name]] for name in (fight.down, fight.up))
-    load = describe(fight.load)
+    load = describe(fight)
     at_down: Path = ("triggers", index[fight.down], "when")
     if fight.high == fight.low:
         message = f"removes although `{up.name}` adds, such as at {load} with {fight.high} replicas"

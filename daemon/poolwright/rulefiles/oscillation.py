@@ -44,13 +44,18 @@ _MOST_LOADS: Final = 2000
 
 @dataclass(frozen=True, slots=True)
 class Fight:
-    """`down` and `up` are names of triggers; `low` is `high` where both hold at once."""
+    """`down` and `up` are names of triggers; `low` is `high` where both hold at once.
+
+    `load` has a value for every signal of the pool's triggers that matters, `about` names those
+    of these two triggers.
+    """
 
     down: str
     up: str
     high: int
     low: int
     load: Load
+    about: frozenset[str]
 
 
 def find_fights(service: ServiceRule, pool: PoolRule) -> list[Fight]:
@@ -104,6 +109,11 @@ def _target(trigger: TargetTrigger, count: int, value: float) -> int:
     return min(count, math.ceil(ratio / (1 - trigger.tolerance) - 1e-9))
 
 
+def _direction(wish: int | None, count: int) -> int:
+    """1 for more, -1 for fewer, 0 for neither."""
+    return 0 if wish is None else (wish > count) - (wish < count)
+
+
 class _Search:
     def __init__(self, service: ServiceRule, pool: PoolRule) -> None:
         self._pool = pool
@@ -111,9 +121,8 @@ class _Search:
         self._triggers = service.triggers_of(pool)
         self._signals = {signal.name: signal for signal in service.signals}
         self._names = sorted({n for t in self._triggers for n in _names(t)} - COUNTS)
-        self._counts = range(
-            pool.min_replicas + 1, min(pool.max_replicas, pool.min_replicas + _MOST_COUNTS) + 1
-        )
+        first = max(pool.min_replicas, 1) + 1
+        self._counts = range(first, min(pool.max_replicas + 1, first + _MOST_COUNTS))
 
     def fights(self) -> Iterator[Fight]:
         if _UNDECIDED.intersection(self._names):
@@ -149,12 +158,13 @@ class _Search:
                 if wish is None or wish >= count or not gates:
                     continue
                 if all(_wish(up, count, {**gate, **load}) is not None for gate in gates):
-                    yield Fight(down.name, up.name, count, count, load)
+                    yield Fight(down.name, up.name, count, count, load, own)
                     return
 
     def _returns(self, high: int, load: Load, pairs: Collection[tuple[str, str]]) -> Fight | None:
         low, down = self._next(high, load)
-        if low >= high or down is None:
+        if not 1 <= low < high or down is None:
+            # Without a replica no replica reports: what its signals say is not known.
             return None
         count, up = self._next(low, load)
         if count <= low or up is None or (down.name, up.name) not in pairs:
@@ -165,25 +175,31 @@ class _Search:
                 return None
             seen.add(count)
             count = self._next(count, load)[0]
-        for name in sorted(_names(down) & _names(up)):
-            if self._is_load(name) and self._drives(name, down, up, high, low, load):
-                shown = {n: load[n] for n in sorted((_names(down) | _names(up)) - COUNTS)}
-                return Fight(down.name, up.name, high, low, shown)
-        return None
+        shared = [n for n in sorted(_names(down) & _names(up)) if self._is_load(n)]
+        foreign = [n for n in sorted(_names(up) - _names(down)) if self._is_load(n)]
+        # A load that only `up` needs would have to be high just where `down` sees idle replicas.
+        if any(self._needs(up, low, load, name) for name in foreign) or not any(
+            self._drives(name, down, up, high, low, load) for name in shared
+        ):
+            return None
+        return Fight(down.name, up.name, high, low, load, (_names(down) | _names(up)) - COUNTS)
+
+    def _needs(self, trigger: Trigger, count: int, load: Load, name: str) -> bool:
+        """Whether another value of the signal would change the trigger's direction."""
+        wish = _wish(trigger, count, load)
+        return any(
+            _direction(_wish(trigger, count, {**load, name: value}), count)
+            != _direction(wish, count)
+            for value in self._values(name, count)
+        )
 
     def _drives(
         self, name: str, down: Trigger, up: Trigger, high: int, low: int, load: Load
     ) -> bool:
         """Whether `down` asks for it, and fewer replicas to share it are what sets `up` off."""
-        shared = {**load, name: load[name] * high / low if low else math.inf}
-        risen = _wish(up, high, shared)
-        if risen is None or risen <= high:
-            return False
-        for value in self._values(name, high):
-            other = _wish(down, high, {**load, name: value})
-            if other is None or other >= high:
-                return True
-        return False
+        shared = {**load, name: load[name] * high / low}
+        sets_off = _direction(_wish(up, high, shared), high) > 0
+        return sets_off and self._needs(down, high, load, name)
 
     def _next(self, count: int, load: Load) -> tuple[int, Trigger | None]:
         """The count that the merge of all wishes leads to, and the trigger that asked for it."""
@@ -291,5 +307,6 @@ def _is_fraction(signal: SignalRule | None) -> bool:
     )
 
 
-def describe(load: Load) -> str:
-    return " and ".join(f"{name} = {value:g}" for name, value in load.items())
+def describe(fight: Fight) -> str:
+    """The load, as far as it is about the two triggers."""
+    return " and ".join(f"{name} = {fight.load[name]:g}" for name in sorted(fight.about))
