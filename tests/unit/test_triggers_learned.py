@@ -1,0 +1,110 @@
+"""What `slo` and `forecast` propose of an assessment, and what they refuse to."""
+
+from dataclasses import replace
+
+import pytest
+
+from poolwright.model.assessment import Assessment, Basis, Capacity, Share
+from poolwright.model.rule import ForecastTrigger, SloTrigger
+from poolwright.model.signal import Signal, SignalStatus, Unhealthy
+from poolwright.triggers import TriggerMemory, View, evaluate
+
+CAPACITY = Capacity(
+    Basis.MEASURED, 0.01, 0.0002, 0.05, 0.0001, 0.02, 500.0, 0.8, 40.0, 4.0, 2.0, 4000.0, 1.0
+)
+FOUND = Assessment(
+    "t", "chat", 0.0, True, CAPACITY, 8.0, 0.0, 4.0, 4.2, 5.0, 6.3, 0.95, 180.0, 180.0, 0, 7200.0,
+    0.2,
+)  # fmt: skip
+SLO = SloTrigger("t", "chat")
+FORECAST = ForecastTrigger("t", None, 0.95)
+
+
+def view(found: Assessment | None, *, share: Share | None = None) -> View:
+    stale = Signal("demand", SignalStatus.STALE, None, 90.0, 0, why=Unhealthy.TOO_OLD)
+    assessments = {} if found is None else {"t": found}
+    return View(0.0, 5, 4, {"demand": stale}, {}, assessments, share)
+
+
+def ask(trigger, found, memory=TriggerMemory(), **more):  # noqa: B008
+    return evaluate(trigger, view(found, **more), memory)
+
+
+def test_the_slo_asks_for_what_the_forecast_needs() -> None:
+    proposal, _ = ask(SLO, FOUND)
+    assert (proposal.kind, proposal.replicas, proposal.blind) == ("slo", 7, ("demand",))
+    assert proposal.detail == "6.30 needed in 180 s at the 95.0% quantile, 4.00 now"
+    assert proposal.evidence["upper"] == 6.3
+    assert proposal.evidence["waiting"] == 0.0
+
+
+def test_whole_needs_are_not_rounded_up_by_the_last_digit() -> None:
+    assert ask(SLO, replace(FOUND, upper=6.0 + 1e-9))[0].replicas == 6
+
+
+def test_a_queue_that_outlasts_a_startup_needs_replicas_of_its_own() -> None:
+    # Four ready carry 8 a second, all of it taken: 720 must go in 180 s, 4 a second, 2 replicas.
+    proposal, _ = ask(SLO, replace(FOUND, waiting=720.0))
+    assert proposal.replicas == 9
+    assert proposal.detail.endswith("2.00 for the queue")
+    # With 4 a second to spare it is gone by then.
+    assert ask(SLO, replace(FOUND, waiting=720.0, demand_per_s=4.0))[0].replicas == 7
+
+
+def test_a_pool_that_carries_nothing_has_no_backlog_to_share() -> None:
+    nothing = replace(CAPACITY, requests_per_s=0.0, meets=False)
+    proposal, _ = ask(SLO, replace(FOUND, waiting=50.0, capacity=nothing))
+    assert proposal.replicas == 7
+    assert proposal.detail.endswith("no load of this pool meets the SLO of chat")
+
+
+def test_with_little_history_the_level_asks_for_more_but_never_for_fewer() -> None:
+    young = replace(FOUND, upper=None, expected=None, skill=None, history_s=60.0)
+    assert ask(SLO, young)[0].replicas == 5
+    proposal, _ = ask(SLO, replace(young, level=8.1))
+    assert (proposal.replicas, "upper" in proposal.evidence) == (9, False)
+    assert proposal.detail == "60 s of history are too little for a forecast"
+
+
+@pytest.mark.parametrize(("waiting", "wanted"), [(None, 5), (7.0, 5), (8.0, 6)])
+def test_before_learning_only_a_queue_asks_for_more(waiting, wanted) -> None:
+    proposal, _ = ask(SLO, replace(FOUND, learned=False, waiting=waiting))
+    assert proposal.replicas == wanted
+    assert proposal.detail.startswith("still learning (500 requests ended)")
+    assert ("waiting" in proposal.evidence) == (waiting is not None)
+
+
+def test_without_an_assessment_there_is_no_opinion() -> None:
+    assert ask(SLO, None)[0].replicas is None
+    assert ask(FORECAST, None)[0].replicas is None
+
+
+def test_the_plan_over_pools_counts_where_it_names_a_number() -> None:
+    planned = Share({"chat": 1.0}, 2, "cheapest with two")
+    proposal, _ = ask(SLO, FOUND, share=planned)
+    assert (proposal.replicas, proposal.detail) == (2, "cheapest with two")
+    assert ask(SLO, FOUND, share=replace(planned, count=None))[0].replicas == 7
+
+
+def test_a_forecast_is_advice_until_it_beats_the_naive_one() -> None:
+    proposal, memory = ask(FORECAST, replace(FOUND, skill=0.04))
+    assert (proposal.kind, proposal.replicas, memory.trusted) == ("forecast", None, False)
+    assert proposal.detail.endswith("advice only, it would ask for 7")
+    proposal, memory = ask(FORECAST, FOUND)
+    assert (proposal.replicas, proposal.evidence["asked"], memory.trusted) == (7, 7.0, True)
+    assert "loss is 20% below" in proposal.detail
+
+
+def test_trust_once_earned_is_lost_below_the_naive_one() -> None:
+    trusted = TriggerMemory(trusted=True)
+    proposal, memory = ask(FORECAST, replace(FOUND, skill=0.04), trusted)
+    assert (proposal.replicas, memory.trusted) == (7, True)
+    proposal, memory = ask(FORECAST, replace(FOUND, skill=-0.1), memory)
+    assert (proposal.replicas, memory.trusted) == (None, False)
+    assert "loss is 10% above" in proposal.detail
+
+
+@pytest.mark.parametrize("lack", [{"upper": None}, {"skill": None}, {"learned": False}])
+def test_a_forecast_without_history_has_no_opinion_and_no_trust(lack) -> None:
+    proposal, memory = ask(FORECAST, replace(FOUND, **lack), TriggerMemory(trusted=True))
+    assert (proposal.replicas, memory.trusted) == (None, False)
