@@ -1,0 +1,1 @@
+"""Other autoscalers' algorithms, one module each, restated from their public documentation."""
