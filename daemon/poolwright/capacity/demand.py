@@ -14,6 +14,9 @@ from poolwright.capacity.speed import Speed
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 HISTORY_S: Final = 3600
+AHEAD_S: Final = 300
+"""As far as a sample's clock may run ahead of ours: it counts when its second comes."""
+RING_S: Final = HISTORY_S + AHEAD_S
 GAP_S: Final = 30
 """Telemetry is sampled every few seconds: a longer silence is an outage."""
 OUTPUT_MEMORY: Final = 4000.0
@@ -29,8 +32,8 @@ class ClassDemand:
                  "output_tokens", "requests")  # fmt: skip
 
     def __init__(self) -> None:
-        self.requests = np.zeros(HISTORY_S, dtype=np.float32)
-        self.input_tokens = np.zeros(HISTORY_S, dtype=np.float32)
+        self.requests = np.zeros(RING_S, dtype=np.float32)
+        self.input_tokens = np.zeros(RING_S, dtype=np.float32)
         self.output_tokens = PRIOR_OUTPUT_TOKENS
         """Mean of the answers that ended."""
         self.output_known = 0.0
@@ -64,7 +67,7 @@ class Demand:
         self.newest: int | None = None
         self.since: int | None = None
         """The first second with telemetry."""
-        self.heard = np.zeros(HISTORY_S, dtype=np.bool_)
+        self.heard = np.zeros(RING_S, dtype=np.bool_)
         """Seconds within `GAP_S` after telemetry of any kind."""
 
     def advance(self, at: float) -> None:
@@ -73,12 +76,11 @@ class Demand:
         if self.newest is None:
             self.newest = self.since = second
             return
-        gone = min(second - self.newest, HISTORY_S)
+        gone = min(second - self.newest, RING_S)
         if gone <= 0:
             return
-        where = np.arange(self.newest + 1, self.newest + gone + 1) % HISTORY_S
-        if gone == HISTORY_S:
-            where = np.arange(HISTORY_S)
+        furthest = second + AHEAD_S
+        where = np.arange(furthest - gone + 1, furthest + 1) % RING_S
         self.heard[where] = False
         for known in self.classes.values():
             known.requests[where] = 0.0
@@ -90,22 +92,21 @@ class Demand:
         if self.newest is None or not len(at):
             return
         for second in np.unique(at.astype(np.int64)).tolist():
-            first, last = second, min(second + GAP_S, self.newest + GAP_S)
-            if last > self.newest - HISTORY_S:
-                self.heard[np.arange(max(first, self.newest - HISTORY_S + 1), last + 1)
-                           % HISTORY_S] = True  # fmt: skip
+            first = max(second, self.newest - HISTORY_S + 1)
+            last = min(second + GAP_S, self.newest + AHEAD_S)
+            self.heard[np.arange(first, last + 1) % RING_S] = True
 
     def arrived(self, at: Floats, request_class: Ids, input_tokens: Floats) -> None:
         """Counts arrivals in their seconds; what lies before the rings is left out."""
         newest = self.newest or 0
         second = at.astype(np.int64)
-        inside = (second <= newest) & (second > newest - HISTORY_S)
+        inside = (second <= newest + AHEAD_S) & (second > newest - HISTORY_S)
         for number in np.unique(request_class[inside]).tolist():
             mine = inside & (request_class == number)
             known = self.of(number)
             tokens = input_tokens[mine]
             tokens = np.where(np.isnan(tokens), known.mean_input_tokens, tokens)
-            where = second[mine] % HISTORY_S
+            where = second[mine] % RING_S
             np.add.at(known.requests, where, 1.0)
             np.add.at(known.input_tokens, where, tokens)
 
@@ -126,7 +127,7 @@ class Demand:
     def order(self, last: int) -> Index:
         """Indices of the last seconds, oldest first."""
         newest = self.newest or 0
-        found: Index = np.arange(newest - last + 1, newest + 1) % HISTORY_S
+        found: Index = np.arange(newest - last + 1, newest + 1) % RING_S
         return found
 
     def known(self, last: int) -> Bools:
