@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format lock bench clean test-unit
+.PHONY: demo test coverage lint format lock bench clean test-unit
 
 demo: $(STAMP)
 	$(BIN)/poolwright demo
@@ -14,6 +14,13 @@ test: $(STAMP)
 
 test-unit: $(STAMP)
 	$(BIN)/pytest -q tests/unit tests/property tests/golden tests/contract
+
+# The pure packages have no branch that tests/unit and tests/property leave out.
+PURE := */model/*,*/signals/*,*/triggers/*,*/decision/*,*/simulation/*
+
+coverage: $(STAMP)
+	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
+	$(BIN)/coverage report --show-missing --skip-covered --fail-under=100 --include='$(PURE)'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -55,7 +55,7 @@ PRIOR: Final = Speed(0.015, 0.0005, 0.01, 0.0001)
 class SpeedEstimator:
     """Recursive, robust least squares for one pool. Times in epoch seconds."""
 
-    __slots__ = ("_a", "_b", "_next", "_probes", "_rows", "_seen_at", "_used", "error", "prior",
+    __slots__ = ("_a", "_b", "_probes", "_rows", "_used", "error", "prior",
                  "requests", "speed")  # fmt: skip
 
     def __init__(self, prior: Speed = PRIOR) -> None:

@@ -6,6 +6,7 @@ resets none of it and a decision can be decided again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import assert_never
 
 import msgspec
 
@@ -134,6 +135,8 @@ def fold_action(  # noqa: PLR0911  one line a status
             )
         case ActionStatus.CONFIRMED:
             return memory
+        case _:
+            assert_never(action.status)
 
 
 def _undo(memory: PoolMemory, command: Command) -> PoolMemory:
