@@ -10,6 +10,7 @@ from poolwright.model.assessment import Advantage, Basis
 from poolwright.model.decision import Outcome, PoolInputs, Reason
 from poolwright.model.pool import ActionReport, ActionStatus, PoolReport
 from poolwright.model.rule import SloTrigger
+from poolwright.model.signal import Unhealthy
 from poolwright.model.tick import Health, Tick
 from poolwright.rulefiles import load_sources
 from poolwright.telemetry.decoder import Decoder
@@ -199,3 +200,18 @@ def test_a_confirmed_action_changes_only_its_startups() -> None:
     state, _ = step(state, Tick(1.5, RULES, actions=(done,)))
     assert state.memories["gpu"].command == before.command
     assert state.memories["gpu"].startup_s == (61.0,)
+
+
+def test_a_slope_of_requests_within_a_second_is_missing_not_a_number() -> None:
+    text = (
+        TEXT.split("triggers:", maxsplit=1)[0]
+        + """signals:
+  trend: {metric: ttft, stat: slope, window: 30s}
+triggers:
+  - {name: rising, when: "trend > 5", add: 1}
+"""
+    )
+    rules = load_sources({"chat.yaml": text})
+    _, decisions = run(new_state(), 1, rules=rules)
+    trend = next(s for d in decisions for s in d.inputs.signals if s.name == "trend")
+    assert (trend.value, trend.why, trend.samples) == (None, Unhealthy.NO_SAMPLES, 20)
