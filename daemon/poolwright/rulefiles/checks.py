@@ -146,7 +146,7 @@ def _check_trigger(document: Document, path: Path, trigger: TriggerShape, names:
     elif kinds == ["when"] and len(changes) > 1:
         document.add(path, f"a trigger with both {' and '.join(changes)}", "keep one of them")
     elif kinds == ["when"] and not changes and not unsure:
-        hint = f"write exactly one of {', '.join(CHANGES)}, such as add: 50%"
+        hint = f"write one of {', '.join(CHANGES)}, such as add: 50%"
         document.add(path, "a trigger that changes nothing", hint)
     elif kinds != ["when"] and changes:
         hint = f"delete `{changes[0]}`: a {kinds[0]} says itself how many"

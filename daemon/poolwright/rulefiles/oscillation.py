@@ -37,9 +37,9 @@ _UNDECIDED: Final = frozenset({"cost", "hour", "weekday"})
 _FRACTIONS: Final = frozenset({"kv_cache_usage", "cache_hit", "gpu_utilisation"})
 _DECIDED: Final = (ThresholdTrigger, TargetTrigger, ScheduleTrigger)
 """Kinds of which the wish is known here; any other may hold a pool where two of these fight."""
-_MOST_COUNTS: Final = 32
+_MOST_COUNTS: Final = 12
 """Removing one of n changes the load of a replica by 1/(n-1): few replicas are where it shows."""
-_MOST_LOADS: Final = 2000
+_MOST_LOADS: Final = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +242,13 @@ class _Search:
                 yield dict(zip(names, combination, strict=True))
 
     def _values(self, name: str, count: int) -> list[float]:
-        edges = sorted({e for e in self._edges(name, count) if math.isfinite(e) and e >= 0})
-        between = [_round_between(low, high) for low, high in pairwise([0.0, *edges]) if low < high]
-        # An edge itself counts only where a load can stand on it: at a whole number.
-        values = {*between, *(e for e in edges if e == int(e)), 2 * edges[-1] + 1 if edges else 1.0}
         most = 1.0 if _is_fraction(self._signals.get(name)) else math.inf
-        return sorted(v for v in values if v <= most) or [0.0]
+        edges = sorted({0.0, *(e for e in self._edges(name, count) if 0 <= e <= most)})
+        beyond = most if most < math.inf else 2 * edges[-1] + 2
+        values = {_round_between(*pair) for pair in pairwise([*edges, beyond]) if pair[0] < pair[1]}
+        # An edge itself counts only where a load can stand on it: at a whole number.
+        values |= {edge for edge in edges if edge and edge == int(edge)}
+        return sorted(values)
 
     def _edges(self, name: str, count: int) -> Iterator[float]:
         """Values of the signal at which some trigger may change its wish."""

@@ -268,8 +268,11 @@ class FreezeShape(SpanShape, title="Freeze"):
 
 def _kinds_of_trigger(schema: dict[str, Any]) -> None:
     changes = [{"required": [change]} for change in CHANGES]
-    rest = {kind: {"not": {"anyOf": changes}} for kind in KINDS} | {"when": {"oneOf": changes}}
-    schema["oneOf"] = [{"required": [kind], **rest[kind]} for kind in KINDS]
+    kinds = {kind: {"required": [kind]} for kind in KINDS}
+    schema["oneOf"] = list(kinds.values())
+    schema["if"] = kinds["when"]
+    schema["then"] = {"oneOf": changes}
+    schema["else"] = {"not": {"anyOf": changes}}
 
 
 class TriggerShape(Shape, title="Trigger", json_schema_extra=_kinds_of_trigger):
