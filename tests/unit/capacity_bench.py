@@ -117,7 +117,11 @@ def _row(request: Request, replica: int) -> tuple[float, ...]:
 
 
 def learn(
-    estimator: SpeedEstimator, ended: dict[str, np.ndarray], *, since: float = 0.0, every: float = 30.0
+    estimator: SpeedEstimator,
+    ended: dict[str, np.ndarray],
+    *,
+    since: float = 0.0,
+    every: float = 30.0,
 ) -> SpeedEstimator:
     """Shows what ended to the estimator, a refit at a time."""
     last = float(ended["ended"][-1])

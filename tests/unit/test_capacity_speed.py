@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from tests.unit.capacity_bench import learn, simulate
 
 from poolwright.capacity.speed import PRIOR, ROWS, TRUSTED_REQUESTS, Speed, SpeedEstimator
-from tests.unit.capacity_bench import learn, simulate
 
 TRUTH = Speed(0.020, 0.0006, 0.008, 0.00012)
 ENDED = simulate(TRUTH, seconds=300.0)
@@ -30,8 +30,8 @@ def show(estimator: SpeedEstimator, count: int, *, at: float = 0.0, **columns: o
     end = at + 1.5 * (1.0 + np.arange(count))
     usual = {"inputs": 200.0, "outputs": 50.0, "ttft": 0.05, "decode": 1.0, "replica": 7} | columns
     full = {name: np.broadcast_to(value, count) for name, value in usual.items()}
-    estimator.observe(end, full["replica"].astype(np.int32),
-                      *(full[n].astype(float) for n in ("inputs", "outputs", "ttft", "decode")))  # fmt: skip
+    rest = [full[name].astype(float) for name in ("inputs", "outputs", "ttft", "decode")]
+    estimator.observe(end, full["replica"].astype(np.int32), *rest)
 
 
 def test_the_simulation_is_the_model() -> None:

@@ -1,0 +1,141 @@
+"""Start-up times by reports, corrections by outcomes, and what is said of a change of speed."""
+
+import math
+
+import pytest
+
+from poolwright.capacity.calibration import FIRST, LARGEST, MOST_AT_FIRST, Calibration
+from poolwright.capacity.drift import Drift
+from poolwright.capacity.speed import Speed, SpeedEstimator
+from poolwright.capacity.startup import KEPT, OVERDUE, StartupTimes
+
+
+def told(*reports: tuple[float, int, int]) -> StartupTimes:
+    times = StartupTimes()
+    for report in reports:
+        times.report(*report)
+    return times
+
+
+def test_a_replica_that_becomes_ready_was_the_oldest_order() -> None:
+    times = told((0, 2, 0), (10, 2, 1), (40, 2, 2), (100, 3, 1), (145, 4, 0))
+    assert list(times.seconds) == [90.0, 105.0]
+    assert list(times.orders) == [10, 40]
+
+
+def test_what_starts_before_the_first_report_has_no_known_time() -> None:
+    times = told((0, 0, 3), (50, 3, 0))
+    assert list(times.seconds) == []
+
+
+def test_a_cancelled_order_leaves_without_a_time() -> None:
+    # Of two, the newer is cancelled; the older becomes ready.
+    times = told((0, 1, 0), (10, 1, 1), (20, 1, 2), (30, 1, 1), (70, 2, 0))
+    assert list(times.seconds) == [60.0]
+    # And one that is given up counts for nothing later.
+    times = told((0, 1, 0), (10, 1, 1), (20, 1, 0), (500, 2, 0))
+    assert list(times.seconds) == []
+
+
+def test_a_replica_that_dies_and_comes_back_is_a_start_of_its_own() -> None:
+    times = told((0, 3, 0), (10, 2, 0), (11, 2, 1), (71, 3, 0))
+    assert list(times.seconds) == [60.0]
+
+
+def test_times_that_cannot_be_are_left_out() -> None:
+    # Ordered and ready within one report; and after more than an hour.
+    assert list(told((0, 0, 0), (10, 1, 0)).seconds) == []
+    assert list(told((0, 0, 0), (10, 0, 1), (4000, 1, 0)).seconds) == []
+
+
+def test_a_few_measured_times_count_with_the_declared_one() -> None:
+    times = StartupTimes()
+    assert times.p95_s(180.0) == 180.0
+    times.seconds.extend([60.0] * 4)
+    assert 60.0 < times.p95_s(180.0) <= 180.0
+    times.seconds.append(60.0)
+    assert times.p95_s(180.0) == 60.0
+    times.seconds.extend([40.0] * KEPT)
+    assert times.p95_s(180.0) == 40.0
+
+
+def test_what_should_long_have_come_is_overdue() -> None:
+    times = told((0, 1, 0), (10, 1, 1), (100, 1, 2))
+    longest_s = OVERDUE * 60.0
+    assert times.overdue(10 + longest_s, 60.0) == 0
+    assert times.overdue(11 + longest_s, 60.0) == 1
+    assert times.overdue(101 + longest_s, 60.0) == 2
+
+
+def test_a_lease_runs_from_the_order() -> None:
+    times = told((0, 1, 0), (10, 1, 1), (100, 2, 1))
+    assert times.leased(109, 3600.0) == 2
+    assert times.leased(3610, 3600.0) == 1
+    assert times.leased(109, 0.0) == 0
+
+
+def test_a_correction_grows_while_more_miss_than_may() -> None:
+    correction = Calibration()
+    assert correction.factor == pytest.approx(FIRST)
+    for _ in range(3):
+        correction.observe(100, 10, 0.99, 0.5)
+    assert correction.factor > 1.3
+    for _ in range(100):
+        correction.observe(100, 100, 0.99, 0.5)
+    assert correction.factor == pytest.approx(LARGEST)
+    assert (correction.seen, correction.missed) == (10300, 10030)
+
+
+def test_a_correction_shrinks_to_one_while_none_miss() -> None:
+    correction = Calibration()
+    before = correction.factor
+    correction.observe(1000, 0, 0.99, 1.0)
+    assert 1.0 < correction.factor < before
+    for _ in range(100):
+        correction.observe(1000, 0, 0.99, 1.0)
+    assert correction.factor == 1.0
+
+
+def test_as_many_misses_as_may_be_change_nothing() -> None:
+    correction = Calibration()
+    correction.observe(1000, 5, 0.99, 1.0)
+    assert correction.factor == pytest.approx(FIRST)
+
+
+@pytest.mark.parametrize(("lumps", "factor"), [(-1.0, 1.0), (0.2, 1.2), (9.0, MOST_AT_FIRST)])
+def test_long_prompts_start_with_a_correction_once(lumps, factor) -> None:
+    correction = Calibration()
+    correction.start(lumps)
+    assert correction.factor == pytest.approx(factor)
+    correction.start(0.4)
+    assert correction.factor == pytest.approx(factor)
+
+
+def estimator(slower: float, *, prefill: float = 1.0, learned: bool = True) -> SpeedEstimator:
+    found = SpeedEstimator()
+    found.speed = Speed(0.01 * slower, 0.001 * slower, 0.01 * prefill, 0.0001 * prefill)
+    found.requests = 100.0 if learned else 0.0
+    return found
+
+
+def test_drift_is_told_in_figures_and_ends_once_it_is_usual() -> None:
+    drift = Drift()
+    drift.note(estimator(9.0, learned=False))
+    drift.note(estimator(1.0))
+    assert drift.words == ""
+    drift.note(estimator(1.2))
+    assert drift.words == ""
+    drift.note(estimator(1.5))
+    assert drift.words.startswith("time between tokens 39.0 ms, was 26.")
+    drift.note(estimator(1.0, prefill=2.0))
+    assert drift.words.startswith("prefill 220.0 ms, was 110.")
+    for _ in range(200):
+        drift.note(estimator(1.5, prefill=2.0))
+    assert drift.words == ""
+    drift.note(estimator(1.0, prefill=1.0))
+    assert "time between tokens" in drift.words
+    assert "prefill" in drift.words
+
+
+def test_the_prior_is_a_number() -> None:
+    assert math.isfinite(Calibration().factor)
