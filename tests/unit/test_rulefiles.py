@@ -200,6 +200,38 @@ def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
     ]
 
 
+DOCUMENTED = {
+    "    serves:": "    servs:",
+    "service: chat\n": "service: chat\nservice: code\n",
+    '"waiting / ready > 8"': '"waiting / ready"',
+    "waiting / ready > 8": "waiting > 'a'",
+    'waiting / ready > 8"': 'waiting > 85%"',
+    "min: 2,": 'min: "2",',
+    "min: 2, max: 24}": "min: 2, max: 24}\n    price:",
+    '"30 7 * * MON-FRI"': '"0 30 7 * * *"',
+    "ready < 2": "ready < 9",
+    "/ ready < 2": "/ ready < 7",
+    "classes:\n": "classes:\n\t",
+}
+
+
+def test_the_documented_mistakes_are_shown_as_the_docs_say() -> None:
+    docs = (RULES.parent / "docs" / "rules.md").read_text()
+    found = problems_of(
+        ("min: 2,", "min: 25,"),
+        ("[interactive]", "[interactve]"),
+        ("waiting / ready > 8", "waitng / ready > 8"),
+        ("add: 50%", "ad: 50%"),
+        ("name: fewer", "name: more"),
+        ("Europe/Paris", "Europe/Pariss"),
+        ("lasts: 4h", "lasts: 4"),
+    )
+    assert "```text\n" + "\n".join(found) + "\n```" in docs
+    for change in DOCUMENTED.items():
+        (problem,) = problems_of(change)
+        assert f"| {problem.split(': ', 1)[1]} |" in docs
+
+
 def test_all_mistakes_of_all_files_are_shown_and_a_service_has_one_file() -> None:
     with pytest.raises(RuleFileError) as caught:
         load_sources(

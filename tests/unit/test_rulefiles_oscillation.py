@@ -195,7 +195,7 @@ def conditions(draw: st.DrawFn, above: bool) -> str:
     return f" {draw(st.sampled_from(['&&', '||']))} ".join(parts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     up=conditions(above=True),
     down=conditions(above=False),
