@@ -34,6 +34,8 @@ class Forecast:
     at_s: float
     pool: str
     need: float
+    horizon_s: float
+    """How far ahead of `at_s` the forecast is."""
     expected: float | None
     upper: float | None
 
@@ -104,6 +106,15 @@ class Run:
         ]
         return max(gaps, default=0.0)
 
+    def missed_of_allowed(self, classes: Sequence[ClassRule]) -> float:
+        """Requests that missed their SLO as a multiple of those that may; the worst class's."""
+        shares = [
+            (1.0 - self.attainment[rule.name]) / max(1.0 - rule.attainment, 1e-6)
+            for rule in classes
+            if rule.name in self.attainment
+        ]
+        return max(shares, default=0.0)
+
 
 @dataclass(slots=True)
 class Tally:
@@ -150,4 +161,11 @@ def _kept(rule: ClassRule, event: Event) -> bool:
 
 
 def forecast_of(assessment: Assessment, pool: str, at_s: float) -> Forecast:
-    return Forecast(at_s, pool, assessment.need, assessment.expected, assessment.upper)
+    return Forecast(
+        at_s,
+        pool,
+        assessment.need,
+        assessment.horizon_s,
+        assessment.expected,
+        assessment.upper,
+    )

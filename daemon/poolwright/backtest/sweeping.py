@@ -23,7 +23,7 @@ class Sweep:
     best: Run
     keeps: bool
     tried: tuple[tuple[float, float], ...]
-    """USD and shortfall of attainment (negative: above the goal) of every run."""
+    """Of every run: USD, and missed requests as a multiple of those that may miss."""
 
 
 class Worlds:
@@ -124,7 +124,7 @@ def _in_order(runs: list[Run]) -> list[Run]:
 def _sweep(runs: list[Run], classes: tuple[ClassRule, ...]) -> Sweep:
     ordered = _in_order(runs)
     chosen = best(ordered, classes)
-    tried = tuple((run.cost_usd, run.shortfall(classes)) for run in ordered)
+    tried = tuple((run.cost_usd, run.missed_of_allowed(classes)) for run in ordered)
     return Sweep(chosen, chosen.keeps(classes), tried)
 
 

@@ -141,6 +141,67 @@ def replay(
 
 
 @app.command()
+def backtest(
+    traces: Annotated[list[Path], typer.Argument(help="Traces in the formats of `replay`.")],
+    rules: Annotated[Path, typer.Option(help="Rule file or directory.")],
+    plant: Annotated[
+        Path | None, typer.Option(help="Plant file; default: what the rule file says of its pools.")
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Which service; default: the only one.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="hpa,kpa,ray,skyserve,dynamo,wva,static,clairvoyant or `none`; "
+            "default: all, with --baseline none."
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="Old rules: exit code 1 where the new are past a bound."),
+    ] = None,
+    max_cost_increase: Annotated[str, typer.Option(help="Over the old rules.")] = "5%",
+    max_more_slo_minutes: Annotated[int, typer.Option(help="Minutes below a goal.")] = 0,
+    max_more_actions: Annotated[str, typer.Option(help="Scale actions.")] = "50%",
+    min_attainment: Annotated[
+        str | None,
+        typer.Option(help="Of every class; default: what the old rules kept must be kept."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulated plant.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes; default: one for each processor.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compares the rules with other autoscalers, or with older rules, on traces."""
+    from poolwright.backtest.command import BacktestOptions, run_backtest, share  # noqa: PLC0415
+    from poolwright.backtest.judging import Bounds  # noqa: PLC0415
+
+    floor = None if min_attainment is None else share(min_attainment, "--min-attainment")
+    bounds = Bounds(
+        share(max_cost_increase, "--max-cost-increase"),
+        max_more_slo_minutes,
+        share(max_more_actions, "--max-more-actions"),
+        floor,
+    )
+    options = BacktestOptions(
+        traces=tuple(traces),
+        rules=rules,
+        plant=plant,
+        service=service,
+        against=against,
+        baseline=baseline,
+        report=report,
+        bounds=bounds,
+        seed=seed,
+        jobs=jobs,
+    )
+    raise typer.Exit(run_backtest(options, out, err, as_json_text=as_json))
+
+
+@app.command()
 def explain(
     decision: Annotated[str, typer.Argument(help="An id, the start of one, a pool, or `last`.")],
     as_json: AsJson = False,
