@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from tests.unit.signals_bench import Bench, rule
+from tests.unit.signals_bench import DEMAND, Bench, rule
 
+from poolwright.model.rule import Mode, RuleSet, ServiceRule
 from poolwright.signals.cells import Cells
 from poolwright.signals.panes import MOST_WAITING, PaneTable
 from poolwright.signals.sketch import BUCKETS, Sketch
@@ -159,3 +160,17 @@ def test_a_sample_is_seen_at_the_end_of_its_second_and_its_age_is_its_own() -> N
 def test_a_store_has_a_pane_of_each_request_metric() -> None:
     assert WindowStore(Bench().names)._requests._metrics == len(REQUEST_METRICS)
     assert BUCKETS <= 1 << 12
+
+
+def test_requests_that_no_signal_asks_for_are_not_kept() -> None:
+    bench, ended = Bench(), rule("ttft", "count")
+    asked = {"asked": (ended,), "other": (DEMAND,)}
+    services = tuple(ServiceRule(n, Mode.ACT, (), (), s, ()) for n, s in asked.items())
+    bench.store.configure(RuleSet("r", services))
+    counts = {}
+    for service in ("other", "asked"):
+        bench.put(service=service, requests=[(100.0, 0.5)], replicas=[(100.0, "r", {})])
+        counts[service] = bench.store.evaluate(
+            ended, service=service, pool="gpu", at=101.0, expected_replicas=1
+        ).value
+    assert counts == {"other": 0.0, "asked": 1.0}

@@ -70,6 +70,8 @@ class WindowStore:
         self._arrivals = PaneTable(len(ARRIVAL_METRICS))
         self._requests = PaneTable(len(REQUEST_METRICS))
         self._replicas = GaugeTable()
+        self._request_services: frozenset[str] | None = None
+        """Services with a signal of ended requests; None: all. The others keep none."""
         self.late = 0
         self.duplicates = 0
 
@@ -81,6 +83,11 @@ class WindowStore:
             for rule in service.signals
         ]
         self._keep_s = max([MIN_KEEP_S, *(window + LATENESS_S for window in windows)])
+        self._request_services = frozenset(
+            service.service
+            for service in rules.services
+            if any(rule.metric in REQUEST_METRICS for rule in service.signals)
+        )
 
     # --- in --------------------------------------------------------------------------------
 
@@ -118,6 +125,11 @@ class WindowStore:
     def _add_requests(self, batch: RequestBatch, fresh: Bools) -> None:
         if not len(batch.at):
             return
+        if self._request_services is not None:
+            asked = [self._number(name) for name in self._request_services]
+            fresh &= np.isin(batch.service, asked)
+            if not fresh.any():
+                return
         ids = np.stack((batch.service, batch.pool, batch.request_class))
         values = np.stack(
             (
