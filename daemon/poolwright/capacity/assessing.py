@@ -16,6 +16,7 @@ from poolwright.model.rule import PoolRule
 from poolwright.model.sample import Floats
 
 LEVEL_S: Final = 120
+SUSTAINED_S: Final = 1800
 REACTION_S: Final = 10.0
 """From a need to an order: a block, a tick and the provider's answer."""
 
@@ -62,6 +63,7 @@ def assess(
         waiting=pool.waiting(at),
         need=float(modelled[-BLOCK_S:].max()) * factor,
         level=float(modelled[-LEVEL_S:].mean()) * factor,
+        sustained=float(modelled[-SUSTAINED_S:].mean()) * factor,
         expected=None if found is None else found.expected,
         upper=None if found is None else found.value,
         quantile=question.quantile,

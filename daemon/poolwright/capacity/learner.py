@@ -84,8 +84,12 @@ class ServiceLearner:
         most: Mapping[str, int],
         at: float,
     ) -> Plan:
-        """Which pool carries what. `most` has each pool's bounds, lowered to what is in stock."""
-        self.demand.advance(at)
+        """Which pool carries what. `most` has each pool's bounds, lowered to what is in stock.
+
+        Nothing before any telemetry came.
+        """
+        if self.demand.newest is not None:
+            self.demand.advance(at)
         for name, report in reports.items():
             self.pools[name].ready[int(at) % READY_S] = report.ready
         if self.demand.seconds < BLOCK_S:

@@ -19,7 +19,7 @@ import numpy as np
 
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
-ROWS: Final = 1024
+ROWS: Final = 512
 """Ended requests that are kept for the regression, of the probe replicas only."""
 TARGETS: Final = 96
 FORGET: Final = 0.97

@@ -75,6 +75,8 @@ class Assessment:
     """What the arrivals of the last seconds need, at their peak."""
     level: float
     """What those of the last two minutes need, on average."""
+    sustained: float
+    """What those of the last half hour need, on average."""
     expected: float | None
     """The middle of the forecast, `horizon_s` ahead."""
     upper: float | None
