@@ -73,6 +73,7 @@ def fights_of(up: str, down: str, **changes: Any) -> list[Fight]:
         ("waiting / ready / 2 > 4", "waiting / ready < 7"),
         ("kv > 0.9 ? true : waiting / ready > 8", "waiting / ready < 7"),
         ("waiting / ready > 8 && kv > 0.85", "waiting / ready < 7"),
+        ("waiting > 5 && ready < 3", "waiting < 10"),
     ],
 )
 def test_an_oscillation_is_found_however_it_is_written(up: str, down: str) -> None:
@@ -91,6 +92,7 @@ def test_an_oscillation_is_found_however_it_is_written(up: str, down: str) -> No
         # Of different signals: a long queue with idle replicas does not occur.
         ("waiting / ready > 8", "running / ready < 9"),
         ("waiting / ready > 8 && running / ready > 1", "running / ready < 9"),
+        ("waiting / ready > 8", "running / ready < 9 || waiting / ready < 1"),
         # No share of a replica: it does not change with the count.
         ("waiting > 8", "waiting < 8"),
         ("kv > 0.9", "kv < 0.85"),

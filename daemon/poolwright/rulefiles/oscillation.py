@@ -179,7 +179,8 @@ class _Search:
         foreign = [n for n in sorted(_names(up) - _names(down)) if self._is_load(n)]
         # A load that only `up` needs would have to be high just where `down` sees idle replicas.
         if any(self._needs(up, low, load, name) for name in foreign) or not any(
-            self._drives(name, down, up, high, low, load) for name in shared
+            self._needs(down, high, load, name) and self._needs(up, low, load, name)
+            for name in shared
         ):
             return None
         return Fight(down.name, up.name, high, low, load, (_names(down) | _names(up)) - COUNTS)
@@ -192,14 +193,6 @@ class _Search:
             != _direction(wish, count)
             for value in self._values(name, count)
         )
-
-    def _drives(
-        self, name: str, down: Trigger, up: Trigger, high: int, low: int, load: Load
-    ) -> bool:
-        """Whether `down` asks for it, and fewer replicas to share it are what sets `up` off."""
-        shared = {**load, name: load[name] * high / low}
-        sets_off = _direction(_wish(up, high, shared), high) > 0
-        return sets_off and self._needs(down, high, load, name)
 
     def _next(self, count: int, load: Load) -> tuple[int, Trigger | None]:
         """The count that the merge of all wishes leads to, and the trigger that asked for it."""
