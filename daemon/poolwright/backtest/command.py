@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,11 +18,12 @@ from poolwright.backtest.sweeping import sweep_all
 from poolwright.backtest.telling import tell
 from poolwright.backtest.world import Plan, Trace, world_of
 from poolwright.errors import SettingsError
+from poolwright.model.rule import ServiceRule
 from poolwright.rulefiles.quantities import QuantityError, fraction
 from poolwright.runtime.plant_files import load_plant
 from poolwright.runtime.replaying import choose_service
 from poolwright.runtime.traces import arrivals_at, open_trace
-from poolwright.simulation.spec import plant_for
+from poolwright.simulation.spec import PlantSpec, plant_for
 
 NOBODY = "none"
 
@@ -115,11 +116,25 @@ def _plan(options: BacktestOptions) -> tuple[Plan, str]:
         # Raises TraceError for a class that the service does not have, before anything is played.
         arrivals_at(workload, service, origin_s=0.0)
         traces.append(Trace(path.name, workload))
-    old = None if options.baseline is None else dict(rulefiles.load(options.baseline).sources)
-    plan = Plan(dict(rules.sources), old, service.service, spec, tuple(traces), options.seed)
+    old = None if options.baseline is None else rulefiles.load(options.baseline)
     if old is not None:
-        world_of(plan, 0, baseline=True)
+        spec = _with_pools_of(spec, choose_service(old, service.service))
+    plan = Plan(
+        rules=dict(rules.sources),
+        baseline=None if old is None else dict(old.sources),
+        service=service.service,
+        spec=spec,
+        traces=tuple(traces),
+        seed=options.seed,
+    )
     return plan, rules.revision
+
+
+def _with_pools_of(spec: PlantSpec, old: ServiceRule) -> PlantSpec:
+    """The plant with the pools that only the old rules know, as those declare them."""
+    known = {pool.name for pool in spec.pools}
+    gone = tuple(pool for pool in plant_for(old).pools if pool.name not in known)
+    return replace(spec, pools=spec.pools + gone)
 
 
 def _write(path: Path, text: str) -> None:

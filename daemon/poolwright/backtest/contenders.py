@@ -153,7 +153,7 @@ FAMILIES: dict[str, Family] = {
 }
 TITLES = {
     OURS: "Poolwright",
-    BASELINE: "Poolwright, old rules",
+    BASELINE: "the old rules",
     CLAIRVOYANT: "clairvoyant",
     **{name: family.title for name, family in FAMILIES.items()},
 }

@@ -27,7 +27,13 @@ def tell(result: Backtest, out: Console) -> None:
 
 def table(result: Backtest, trace: int, *, wide: bool) -> Table:
     """Those that keep the SLOs at the top, the cheapest first; `wide` from 120 columns on."""
-    shown = Table(box=SIMPLE, title=result.plan.traces[trace].name, title_justify="left")
+    shown = Table(
+        box=SIMPLE,
+        title=result.plan.traces[trace].name,
+        title_justify="left",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     shown.add_column("", no_wrap=True)
     if wide:
         shown.add_column("at its best with")
@@ -37,7 +43,7 @@ def table(result: Backtest, trace: int, *, wide: bool) -> Table:
     heads += ["replica-\nhours", "TTFT ms\np50 / p99", "ITL ms\np50 / p99"] if wide else []
     heads += [] if wide else ["TTFT\np99 ms", "ITL\np99 ms"]
     for head in heads:
-        shown.add_column(head, justify="right")
+        shown.add_column(head, justify="right", no_wrap=True)
     for sweep in result.ranked(trace):
         shown.add_row(*_cells(result, sweep, wide=wide), style=_style(sweep))
     return shown

@@ -8,7 +8,6 @@ import numpy as np
 from poolwright import rulefiles
 from poolwright.capacity.carrying import Carrying, Objective, carrying
 from poolwright.capacity.speed import Speed
-from poolwright.errors import SettingsError
 from poolwright.model.rule import ClassRule, PoolRole, PoolRule, RuleSet, ServiceRule
 from poolwright.simulation.spec import PlantSpec, PoolSpec
 from poolwright.simulation.workloads import Workload
@@ -56,18 +55,10 @@ class World:
 
 
 def world_of(plan: Plan, trace: int, *, baseline: bool = False) -> World:
-    """Raises RuleFileError; SettingsError where the baseline's pools are not the plant's."""
+    """Reads the rules from their text; a plan's rules are known to be good."""
     sources = plan.baseline if baseline and plan.baseline is not None else plan.rules
     rules = rulefiles.load_sources(sources)
-    service = next((s for s in rules.services if s.service == plan.service), None)
-    if service is None:
-        msg = f"the baseline has no service {plan.service}; give the rules that it was before"
-        raise SettingsError(msg)
-    strange = {pool.name for pool in service.pools} - {pool.name for pool in plan.spec.pools}
-    if strange:
-        names = ", ".join(sorted(strange))
-        msg = f"the plant has no pool {names}, which {service.file} names; describe it in --plant"
-        raise SettingsError(msg)
+    service = next(s for s in rules.services if s.service == plan.service)
     return World(rules, service, plan.spec, plan.traces[trace], plan.seed)
 
 

@@ -117,7 +117,7 @@ class DynamoPlanner:
         several = [request for request in ended if request.output_tokens > 1]
         itl_s = float(np.mean([request.itl_s for request in several])) if several else 0.0
         at_once = sum(request.e2e_s for request in ended) / ADJUST_S / max(now.pool.ready, 1)
-        expected_s = self._profile.itl_s(min(at_once, self._profile.pool.max_batch))
+        expected_s = self._profile.itl_s(min(max(at_once, 1.0), self._profile.pool.max_batch))
         return replicas_for(
             load,
             self._profile,
