@@ -103,6 +103,9 @@ def _judge(
     blind = tuple(sorted({name for proposal in proposals for name in proposal.blind}))
     wishes = [p.replicas for p in proposals if p.replicas is not None]
     merged = max(wishes, default=current)
+    if all(p.kind == "forecast" for p in proposals if p.replicas is not None):
+        # A floor alone is no reason to shrink.
+        merged = max(merged, current)
     wanted = min(max(merged, pool.min_replicas), pool.max_replicas)
     memory = replace(
         fold_wish(
