@@ -1,8 +1,12 @@
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from testenv.kafka import KafkaServer
 from testenv.skips import pytest_make_collect_report, pytest_runtest_makereport
+
+UNIT_TESTS = "integration/test_deploy.py"
+collect_ignore = [] if shutil.which("systemd-analyze") else [UNIT_TESTS]
 
 __all__ = ["kafka", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
@@ -19,3 +23,10 @@ def kafka() -> Iterator[KafkaServer]:
         yield server
     finally:
         server.__exit__(None, None, None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if collect_ignore:
+        terminalreporter.write_line(
+            f"tests/{UNIT_TESTS} was left out: there is no systemd-analyze here", yellow=True
+        )
