@@ -350,7 +350,8 @@ class Daemon:
     async def _watchdog_loop(self) -> None:
         interval_s = notify.watchdog_interval_s()
         while interval_s is not None:
-            notify.watchdog()
+            if self._health_report().alive:
+                notify.watchdog()
             await asyncio.sleep(interval_s)
         await asyncio.Event().wait()
 
