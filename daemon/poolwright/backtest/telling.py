@@ -38,7 +38,9 @@ def table(result: Backtest, trace: int, *, wide: bool) -> Table:
     if wide:
         shown.add_column("at its best with")
     for rule in result.service.classes:
-        shown.add_column(f"{rule.name}\n≥ {rule.attainment * 100:.6g}%", justify="right")
+        shown.add_column(
+            f"{rule.name}\n≥ {rule.attainment * 100:.6g}%", justify="right", no_wrap=True
+        )
     heads = ["USD", "of clair-\nvoyant", "scale\nactions", "minutes\nbelow"]
     heads += ["replica-\nhours", "TTFT ms\np50 / p99", "ITL ms\np50 / p99"] if wide else []
     heads += [] if wide else ["TTFT\np99 ms", "ITL\np99 ms"]
