@@ -254,7 +254,7 @@ def test_what_is_asked_wrongly_is_refused_in_words(files, tmp_path):
         share("99", "--min-attainment")
     with pytest.raises(SettingsError, match="a journal cannot be backtested"):
         run(BacktestOptions((tmp_path / "journal.db",), one))
-    with pytest.raises(TraceError, match="nowhere.csv"):
+    with pytest.raises(TraceError, match=r"nowhere\.csv"):
         run(BacktestOptions((tmp_path / "nowhere.csv",), one))
     with pytest.raises(RuleFileError):
         run(BacktestOptions((trace,), tmp_path / "nowhere.yaml"))
