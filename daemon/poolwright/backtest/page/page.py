@@ -75,10 +75,11 @@ def _trace(result: Backtest, trace: int) -> str:
         f"<h2>{escape(played.name)}</h2>",
         f'<p class="quiet">{escape(told)}</p>',
         f'<p class="verdict">{escape(verdict(result, trace))}</p>',
-        f'<section class="card scroll">{_table(result, trace)}</section>',
+        f'<section class="card">{_table(result, trace)}</section>',
         _card(
             "Demand",
-            "Requests that arrived. The line is the busiest ten seconds of each stretch.",
+            "Requests that arrived, on average; where a bar is longer than ten seconds, the line is "
+            "the busiest ten of it.",
             charts.demand(result, trace),
         ),
     ]
@@ -161,8 +162,8 @@ def verdict(result: Backtest, trace: int) -> str:
     ours = result.sweeps[trace, OURS]
     relative = result.relative_cost(ours.best)
     times = "" if relative is None else f", {relative:.2f} times what a clairvoyant pays"
-    kept = "kept every goal" if ours.keeps else "missed a goal"
-    first = f"Poolwright {kept} for {ours.best.cost_usd:,.2f} USD{times}."
+    kept = "kept every goal for" if ours.keeps else "missed a goal, at"
+    first = f"Poolwright {kept} {ours.best.cost_usd:,.2f} USD{times}."
     others = [
         sweep
         for sweep in result.ranked(trace)
@@ -230,6 +231,7 @@ def _foot() -> str:
         "<footer>Money runs from order to release, from ten minutes before the trace to fifteen "
         "after it. The others' algorithms are restated from their public documentation with their "
         "defaults; each is shown with the setting of its sweep that keeps the goals at the least "
-        "cost, or else with the one that comes nearest. The clairvoyant knows the arrivals: the "
+        "cost, or else with the one that comes nearest: a choice made with hindsight, which the "
+        "rules do not have. The clairvoyant knows the arrivals: the "
         "cheapest plan that a search found, so the true optimum is no dearer.</footer>"
     )

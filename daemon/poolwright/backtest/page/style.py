@@ -35,10 +35,9 @@ h3{font-size:15px;margin:0 0 2px}
 p{margin:0 0 10px}
 .quiet{color:var(--quiet)}
 .card{background:var(--card);border:1px solid var(--rule);border-radius:10px;
-padding:16px 18px 12px;margin:14px 0}
+padding:16px 18px 12px;margin:14px 0;overflow-x:auto}
 .card>p{color:var(--quiet);font-size:13.5px;max-width:86ch}
 .verdict{font-size:17px;margin:14px 0 4px}
-.scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13.5px}
 th,td{padding:6px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
 th{font-weight:600;color:var(--quiet);font-size:12.5px;vertical-align:bottom;white-space:pre-line}
@@ -47,12 +46,12 @@ tbody tr:last-child td{border-bottom:0}
 tr.ours td{font-weight:650;background:color-mix(in srgb,var(--poolwright) 9%,transparent)}
 tr.misses td{color:var(--quiet)}
 td.setting{white-space:normal;min-width:150px}
-.good{color:var(--good)}.bad{color:var(--bad);font-weight:600}
+td.good{color:var(--good)}.bad,tr.misses td.bad{color:var(--bad);font-weight:600}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:7px;
 background:var(--c)}
 .fails{border-color:var(--bad)}
 ul{margin:6px 0;padding-left:20px}
-svg{display:block;width:100%;height:auto;overflow:visible}
+svg{display:block;width:100%;min-width:640px;height:auto;overflow:visible}
 svg text{font-size:12px;fill:var(--quiet)}
 svg .unit{font-size:12px;fill:var(--quiet)}
 .grid{stroke:var(--grid);stroke-width:1;fill:none}
