@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,6 +18,16 @@ from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.model.sample import Floats, ReplicaBatch, RequestBatch
 
 
+@dataclass(slots=True)
+class Block:
+    """What was worked out for a block of time, and holds until the next."""
+
+    number: int | None = None
+    plan: Plan = field(default_factory=dict)
+    assessed: dict[tuple[str, str], Assessment] = field(default_factory=dict)
+    """By pool and trigger."""
+
+
 class ServiceLearner:
     """Learns one service: its demand, and each of its pools."""
 
@@ -25,9 +36,7 @@ class ServiceLearner:
         self.demand = Demand()
         self.pools = {pool.name: PoolLearner(pool) for pool in service.pools}
         self.planner = Planner()
-        self._plan: Plan = {}
-        self._block: int | None = None
-        self._assessed: dict[tuple[str, str], Assessment] = {}
+        self.block = Block()
 
     # --- in --------------------------------------------------------------------------------
 
@@ -36,7 +45,7 @@ class ServiceLearner:
         self.pools = {
             pool.name: self.pools.get(pool.name) or PoolLearner(pool) for pool in service.pools
         }
-        self._block = None
+        self.block = Block()
 
     def hear(self, at: float, times: Iterable[Floats]) -> None:
         """Moves on to `at` and notes that telemetry of these times came."""
@@ -95,24 +104,23 @@ class ServiceLearner:
         if self.demand.seconds < BLOCK_S:
             return {}
         block = math.floor(at / BLOCK_S)
-        if block == self._block:
-            return self._plan
-        self._block = block
-        self._assessed.clear()
+        if block == self.block.number:
+            return self.block.plan
         for pool in self.pools.values():
             pool.refit(at)
         classes = {number: self._names.name(number) for number in self.demand.classes}
-        self._plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
-        return self._plan
+        plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
+        self.block = Block(block, plan)
+        return plan
 
     def assess(
         self, service: ServiceRule, rule: PoolRule, trigger: Asking, at: float
     ) -> Assessment | None:
         """What a trigger of the pool asks for; None before any telemetry came. After `plan`."""
-        share = self._plan.get(rule.name)
+        share = self.block.plan.get(rule.name)
         if share is None:
             return None
-        known = self._assessed.get((rule.name, trigger.name))
+        known = self.block.assessed.get((rule.name, trigger.name))
         if known is None:
             shares = {
                 number: share.share.classes[self._names.name(number)]
@@ -121,5 +129,5 @@ class ServiceLearner:
             }
             question = question_of(service, trigger)
             known = assess(self.demand, self.pools[rule.name], rule, question, shares, at)
-            self._assessed[rule.name, trigger.name] = known
+            self.block.assessed[rule.name, trigger.name] = known
         return known

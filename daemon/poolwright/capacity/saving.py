@@ -10,7 +10,7 @@ from poolwright.capacity.advantage import Holding
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.demand import ClassDemand, Demand
 from poolwright.capacity.drift import Drift
-from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
@@ -23,23 +23,27 @@ KINDS: Final = {
 
 
 def dump_learner(learner: ServiceLearner) -> bytes:
-    """Everything but what is computed anew at the next block."""
+    """Everything, what was worked out for the present block of time included."""
     parts = (learner.demand, learner.pools, learner.planner.holdings)
-    return msgspec.msgpack.encode((FORMAT, *(_plain(part) for part in parts)))
+    block = msgspec.msgpack.encode(learner.block)
+    return msgspec.msgpack.encode((FORMAT, *(_plain(part) for part in parts), block))
 
 
 def load_learner(learner: ServiceLearner, data: bytes) -> None:
-    """Puts what was saved into a learner of the same service.
+    """Puts what was saved into a new learner of the same service; pools that went are left out.
 
     Raises msgspec.ValidationError for another format.
     """
-    written, demand, pools, holdings = msgspec.msgpack.decode(data, strict=False)
+    written, *parts = msgspec.msgpack.decode(data, strict=False)
     if written != FORMAT:
         msg = f"learned values of format {written}, this version reads {FORMAT}"
         raise msgspec.ValidationError(msg)
+    demand, pools, holdings, block = parts
     learner.demand = _value(demand)
-    learner.pools = _value(pools)
+    known = _value(pools)
+    learner.pools = {name: known.get(name, pool) for name, pool in learner.pools.items()}
     learner.planner.holdings = _value(holdings)
+    learner.block = msgspec.msgpack.decode(block, type=Block)
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value

@@ -170,7 +170,8 @@ def _use_learners(state: CoreState, rules: RuleSet) -> None:
                 known = ServiceLearner(service, state.names)
                 if (saved := state.unused.get(service.service)) is not None:
                     load_learner(known, saved)
-            known.use(service)
+            else:
+                known.use(service)
             learners[service.service] = known
     state.learners, state.unused = learners, {}
 

@@ -1,0 +1,77 @@
+"""A restart in the middle of a service's life changes no decision."""
+
+import msgspec
+import pytest
+
+from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.saving import FORMAT, dump_learner, load_learner
+from poolwright.controller import Controller
+from poolwright.model.names import NameTable
+from poolwright.rulefiles import load_sources
+from tests.unit.capacity_bench import ACCELERATOR, FAST, RULES, Drive, Target
+
+BOTH = RULES.replace("\ntriggers:\n", ACCELERATOR, 1)
+
+
+def twins(text: str) -> tuple[Drive, Drive]:
+    made = []
+    for _ in range(2):
+        pools = [Target("gpu", ready=2)]
+        if "wse" in text:
+            pools.append(Target("wse", speed=FAST, weight=6))
+        made.append(Drive(Controller.from_sources({"chat.yaml": text}), *pools))
+    return made[0], made[1]
+
+
+def restart(driven: Drive) -> None:
+    rules = driven.controller.rules
+    saved = driven.controller.dump()
+    driven.controller = Controller(rules)
+    driven.controller.restore(saved)
+
+
+def as_bytes(decisions) -> list[bytes]:
+    return [msgspec.json.encode(decision, order="sorted") for decision in decisions]
+
+
+@pytest.mark.parametrize("text", [RULES, BOTH], ids=["one pool", "two pools"])
+@pytest.mark.parametrize("second", [300, 303, 5])
+def test_decisions_are_the_same_byte_for_byte(text, second) -> None:
+    one, other = twins(text)
+    for driven in (one, other):
+        driven.run(second, 9.0)
+        if driven is other:
+            restart(driven)
+        driven.run(80, 9.0)
+        driven.run(150, 25.0, waiting=3.0)
+    assert len(one.decisions) > 10
+    assert as_bytes(other.decisions) == as_bytes(one.decisions)
+
+
+def test_what_is_saved_is_the_same_again() -> None:
+    driven, _ = twins(BOTH)
+    driven.run(200, 9.0)
+    saved = driven.controller.dump()
+    restart(driven)
+    assert driven.controller.dump() == saved
+
+
+def test_another_format_is_refused() -> None:
+    service = load_sources({"chat.yaml": RULES}).services[0]
+    learner = ServiceLearner(service, NameTable())
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    data[0] = FORMAT + 1
+    with pytest.raises(msgspec.ValidationError, match=f"format {FORMAT + 1}"):
+        load_learner(learner, msgspec.msgpack.encode(data))
+
+
+def test_rules_that_changed_while_it_was_down_keep_the_pools_that_stay() -> None:
+    driven, _ = twins(BOTH)
+    driven.run(200, 9.0)
+    saved = driven.controller.dump()
+    alone = Controller.from_sources({"chat.yaml": RULES})
+    alone.restore(saved)
+    alone.decide(driven.at + 1)
+    pools = alone._state.learners["chat"].pools
+    assert set(pools) == {"gpu"}
+    assert pools["gpu"].speed.learned
