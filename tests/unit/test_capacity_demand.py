@@ -12,7 +12,6 @@ from poolwright.capacity.demand import (
     ClassDemand,
     Demand,
 )
-from poolwright.capacity.speed import Speed
 
 CHAT, BATCH = 4, 9
 NAN = float("nan")
@@ -176,13 +175,3 @@ def test_prompts_without_answers_do_not_divide_by_nothing() -> None:
     known = ClassDemand()
     known.answered(np.array([30.0]), np.array([NAN]))
     assert known.mean_input_tokens == 30.0
-
-
-def test_the_prefill_that_a_token_finds_itself_in() -> None:
-    demand = started()
-    speed = Speed(0.01, 0.001, 0.0, 0.001)
-    assert demand.prefill_spread((), speed) == 0.0
-    # One prompt of 1,000 tokens and nine of 100: E[x²]/E[x] = 109,000/190.
-    inputs = np.array([1000.0] + [100.0] * 9)
-    demand.of(CHAT).answered(inputs, np.full(10, 5.0))
-    assert demand.prefill_spread((CHAT,), speed) == pytest.approx(0.001 * 109_000 / 190)

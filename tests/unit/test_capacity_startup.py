@@ -1,10 +1,8 @@
 """Start-up times by reports, corrections by outcomes, and what is said of a change of speed."""
 
-import math
-
 import pytest
 
-from poolwright.capacity.calibration import FIRST, LARGEST, MOST_AT_FIRST, Calibration
+from poolwright.capacity.calibration import FIRST, LARGEST, Calibration
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import KEPT, OVERDUE, StartupTimes
@@ -102,15 +100,6 @@ def test_as_many_misses_as_may_be_change_nothing() -> None:
     assert correction.factor == pytest.approx(FIRST)
 
 
-@pytest.mark.parametrize(("lumps", "factor"), [(-1.0, 1.0), (0.2, 1.2), (9.0, MOST_AT_FIRST)])
-def test_long_prompts_start_with_a_correction_once(lumps, factor) -> None:
-    correction = Calibration()
-    correction.start(lumps)
-    assert correction.factor == pytest.approx(factor)
-    correction.start(0.4)
-    assert correction.factor == pytest.approx(factor)
-
-
 def estimator(slower: float, *, prefill: float = 1.0, learned: bool = True) -> SpeedEstimator:
     found = SpeedEstimator()
     found.speed = Speed(0.01 * slower, 0.001 * slower, 0.01 * prefill, 0.0001 * prefill)
@@ -135,7 +124,3 @@ def test_drift_is_told_in_figures_and_ends_once_it_is_usual() -> None:
     drift.note(estimator(1.0, prefill=1.0))
     assert "time between tokens" in drift.words
     assert "prefill" in drift.words
-
-
-def test_the_prior_is_a_number() -> None:
-    assert math.isfinite(Calibration().factor)

@@ -198,7 +198,7 @@ def _solve(a: Floats, b: Floats, prior: Speed) -> Speed:
     pull = np.diag(0.5 / theta0**2) * 0.02
     free = np.ones(4, dtype=bool)
     theta = np.zeros(4)
-    for _ in range(4):
+    while True:  # at most four times: one figure alone is never negative
         index = np.flatnonzero(free)
         theta[:] = 0.0
         theta[index] = np.linalg.solve((a + pull)[np.ix_(index, index)], (b + pull @ theta0)[index])
