@@ -103,9 +103,10 @@ class PeerPilot(Pilot):
             return
         self._next = at + self._peer.every_s
         count = self._bounded(self._peer.replicas(second))
+        # Where the stock is short, the same wish is refused again and again.
         if count != report.desired:
-            self.actions += 1
-            self._plant.set_replicas(name, count, at=at)
+            granted = self._plant.set_replicas(name, count, at=at)
+            self.actions += granted != report.desired
 
     def _bounded(self, count: int) -> int:
         return min(max(count, self._pool.min_replicas), self._pool.max_replicas)

@@ -9,7 +9,7 @@ from poolwright.backtest.figures import Run
 from poolwright.backtest.judging import Difference, difference
 from poolwright.backtest.sweeping import Sweep
 from poolwright.backtest.world import Plan
-from poolwright.model.rule import ServiceRule
+from poolwright.model.rule import ClassRule, ServiceRule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +36,11 @@ class Backtest:
             found,
             key=lambda s: (not s.keeps, s.best.cost_usd if s.keeps else s.best.shortfall(classes)),
         )
+
+    def classes(self, trace: int) -> tuple[ClassRule, ...]:
+        """Those that the trace has requests of."""
+        attained = self.sweeps[trace, OURS].best.attainment
+        return tuple(rule for rule in self.service.classes if rule.name in attained)
 
     def relative_cost(self, run: Run) -> float | None:
         """To the clairvoyant's, where that took part and paid anything."""

@@ -26,7 +26,11 @@ def tell(result: Backtest, out: Console) -> None:
 
 
 def table(result: Backtest, trace: int, *, wide: bool) -> Table:
-    """Those that keep the SLOs at the top, the cheapest first; `wide` from 120 columns on."""
+    """Those that keep the SLOs at the top, the cheapest first; `wide` from 120 columns on.
+
+    In a narrow one, latencies make room where there are several classes.
+    """
+    classes = result.classes(trace)
     shown = Table(
         box=SIMPLE,
         title=result.plan.traces[trace].name,
@@ -43,7 +47,7 @@ def table(result: Backtest, trace: int, *, wide: bool) -> Table:
         )
     heads = ["USD", "of clair-\nvoyant", "scale\nactions", "minutes\nbelow"]
     heads += ["replica-\nhours", "TTFT ms\np50 / p99", "ITL ms\np50 / p99"] if wide else []
-    heads += [] if wide else ["TTFT\np99 ms", "ITL\np99 ms"]
+    heads += [] if wide or len(classes) > 1 else ["TTFT\np99 ms", "ITL\np99 ms"]
     for head in heads:
         shown.add_column(head, justify="right", no_wrap=True)
     for sweep in result.ranked(trace):
@@ -60,7 +64,8 @@ def _cells(result: Backtest, sweep: Sweep, *, wide: bool) -> list[str]:
     run = sweep.best
     relative = result.relative_cost(run)
     name = f"{'✓' if sweep.keeps else '✗'} {TITLES[run.contender]}"
-    attained = [run.attainment.get(rule.name) for rule in result.service.classes]
+    classes = result.classes(run.trace)
+    attained = [run.attainment.get(rule.name) for rule in classes]
     cells = [
         *((name, run.setting or "its rules") if wide else (name,)),
         *("–" if share is None else f"{share:.2%}" for share in attained),
@@ -72,6 +77,8 @@ def _cells(result: Backtest, sweep: Sweep, *, wide: bool) -> list[str]:
     if wide:
         cells.append(f"{run.replica_hours:,.1f}")
         return [*cells, pair_ms(run.latency, "ttft"), pair_ms(run.latency, "itl")]
+    if len(classes) > 1:
+        return cells
     return [*cells, _p99_ms(run.latency, "ttft"), _p99_ms(run.latency, "itl")]
 
 

@@ -78,8 +78,8 @@ def _trace(result: Backtest, trace: int) -> str:
         f'<section class="card">{_table(result, trace)}</section>',
         _card(
             "Demand",
-            "Requests that arrived, on average; where a bar is longer than ten seconds, the line is "
-            "the busiest ten of it.",
+            "Requests that arrived, on average. A line, where there is one, is the busiest ten "
+            "seconds of each bar.",
             charts.demand(result, trace),
         ),
     ]
@@ -187,7 +187,7 @@ HEADS = (
 
 
 def _table(result: Backtest, trace: int) -> str:
-    goals = [f"{rule.name}\n≥ {rule.attainment * 100:.6g} %" for rule in result.service.classes]
+    goals = [f"{rule.name}\n≥ {rule.attainment * 100:.6g} %" for rule in result.classes(trace)]
     heads = "".join(f"<th>{escape(head)}</th>" for head in ("", "at its best with", *goals, *HEADS))
     rows = "".join(_row(result, sweep) for sweep in result.ranked(trace))
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
@@ -200,7 +200,7 @@ def _row(result: Backtest, sweep: Sweep) -> str:
         f'<td><i class="swatch {run.contender}"></i>{escape(TITLES[run.contender])}</td>',
         f'<td class="setting">{escape(run.setting or "its rules")}</td>',
     ]
-    for rule in result.service.classes:
+    for rule in result.classes(run.trace):
         attained = run.attainment.get(rule.name)
         if attained is None:
             cells.append("<td>–</td>")
