@@ -185,7 +185,7 @@ class Instance:
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
-            **os.environ,
+            **{k: v for k, v in os.environ.items() if not k.startswith("POOLWRIGHT_")},
             "PYTHONPATH": str(ROOT / "daemon"),
             "POOLWRIGHT_RULES": str(rules),
             "POOLWRIGHT_DATA": str(self.folder),

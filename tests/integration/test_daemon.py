@@ -71,7 +71,7 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
     port = free_port()
     told = Notifications(tmp_path / "notify")
     environment = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if not k.startswith("POOLWRIGHT_")},
         "PYTHONPATH": str(ROOT / "daemon"),
         "NOTIFY_SOCKET": str(told.path),
         "WATCHDOG_USEC": "600000",

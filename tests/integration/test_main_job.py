@@ -59,7 +59,7 @@ async def test_the_azure_trace_through_kafka_with_a_kill_half_way(  # noqa: PLR0
     await kafka.create_topics(topic, f"{topic}-decisions", f"{topic}-dead", partitions=2)
     plant_port, http_port = free_port(), free_port()
     environment = {
-        **os.environ,
+        **{k: v for k, v in os.environ.items() if not k.startswith("POOLWRIGHT_")},
         "PYTHONPATH": str(ROOT / "daemon"),
         "POOLWRIGHT_RULES": str(RULES),
         "POOLWRIGHT_DATA": str(tmp_path),
