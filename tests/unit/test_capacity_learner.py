@@ -1,0 +1,257 @@
+"""What a service's learner makes of samples: which pool they teach, and what is left out."""
+
+import json
+
+import numpy as np
+import pytest
+from tests.unit.capacity_bench import ACCELERATOR, RULES
+
+from poolwright.capacity.assessing import assess
+from poolwright.capacity.demand import Demand
+from poolwright.capacity.feed import feed
+from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.pool_learner import FRESH_S, READY_S, PoolLearner, missed_slo
+from poolwright.capacity.question import question_of
+from poolwright.capacity.speed import PRIOR
+from poolwright.model.assessment import Basis
+from poolwright.model.names import NameTable
+from poolwright.model.pool import PoolReport
+from poolwright.model.rule import ClassRule, ForecastTrigger, ServiceRule
+from poolwright.rulefiles import load_sources
+from poolwright.telemetry.decoder import Decoder
+
+TWO = RULES.replace("\ntriggers:\n", ACCELERATOR, 1)
+AT = 1_000_000.0
+
+
+def service(text: str = RULES) -> ServiceRule:
+    return load_sources({"chat.yaml": text}).services[0]
+
+
+class Bench:
+    """Learners of the services `chat` and `code`, and a decoder with their names."""
+
+    def __init__(self, text: str = TWO) -> None:
+        self.names = NameTable()
+        self.learners = {
+            self.names.intern(name): (service(text), ServiceLearner(service(text), self.names))
+            for name in ("chat", "code")
+        }
+        self.decoder = Decoder(self.names, None)
+
+    def of(self, name: str) -> ServiceLearner:
+        number = self.names.find(name)
+        assert number is not None
+        return self.learners[number][1]
+
+    def feed(self, *events: dict[str, object], at: float = AT) -> None:
+        values = [json.dumps(event).encode() for event in events]
+        batch, dead = self.decoder.decode(values, now=None, places=None)
+        assert not dead
+        feed(self.learners, batch, at=at)
+
+
+def arrival(at: float, name: str = "chat", **more: object) -> dict[str, object]:
+    return {"type": "arrival", "at": at, "service": name, "class": "chat", **more}
+
+
+def ended(at: float, pool: str = "gpu", **more: object) -> dict[str, object]:
+    usual = {"type": "request", "at": at, "service": "chat", "class": "chat", "pool": pool,
+             "replica": f"{pool}-0", "input_tokens": 300, "output_tokens": 50, "ttft_s": 0.1,
+             "itl_s": 0.02, "e2e_s": 1.08, "status": "ok"}  # fmt: skip
+    return usual | more
+
+
+def gauge(at: float, replica: str = "r", pool: str = "gpu", **more: object) -> dict[str, object]:
+    return {"type": "replica", "at": at, "service": "chat", "pool": pool, "replica": replica,
+            "running": 5, "waiting": 0} | more  # fmt: skip
+
+
+def test_each_service_gets_its_own_samples() -> None:
+    bench = Bench()
+    bench.feed(arrival(AT), arrival(AT, "code"), arrival(AT, "code"), arrival(AT, "unknown"))
+    counts = {
+        name: sum(d.requests.sum() for d in bench.of(name).demand.classes.values())
+        for name in ("chat", "code")
+    }
+    assert counts == {"chat": 1, "code": 2}
+    bench.feed()
+    bench.feed(ended(AT), gauge(AT))
+    assert bench.of("code").demand.newest == int(AT)
+    assert bench.of("chat").pools["gpu"].gauges
+
+
+def test_a_request_teaches_the_pool_that_ended_it() -> None:
+    bench = Bench()
+    bench.feed(*[ended(AT + n) for n in range(20)], at=AT + 20)
+    pools = bench.of("chat").pools
+    assert len(pools["gpu"].speed._rows) == 20
+    assert len(pools["wse"].speed._rows) == 0
+
+
+def test_failed_requests_teach_no_speed_but_their_tokens_count() -> None:
+    bench = Bench()
+    bench.feed(*[ended(AT + n, status="error", output_tokens=7) for n in range(20)], at=AT + 20)
+    learner = bench.of("chat")
+    assert len(learner.pools["gpu"].speed._rows) == 0
+    (known,) = learner.demand.classes.values()
+    assert known.output_tokens == 7.0
+
+
+def test_the_decode_time_is_that_of_the_tokens_where_no_total_is_told() -> None:
+    bench = Bench()
+    with_e2e, without = ended(AT), ended(AT)
+    del without["e2e_s"]
+    for event in (with_e2e, without):
+        bench.feed(event)
+    rows = bench.of("chat").pools["gpu"].speed._rows
+    assert (rows[:, 3] - rows[:, 2]).tolist() == pytest.approx([0.98, 49 * 0.02])
+
+
+def test_gauges_of_a_replica_are_the_newest_and_grow_old() -> None:
+    bench = Bench()
+    pool = bench.of("chat").pools["gpu"]
+    assert pool.waiting(AT) is None
+    bench.feed(gauge(AT, waiting=4), gauge(AT, "s", waiting=1))
+    bench.feed(gauge(AT - 5, waiting=99))
+    assert pool.waiting(AT) == 5
+    assert pool.waiting(AT + FRESH_S + 1) is None
+    mute = gauge(AT + 40, "mute")
+    del mute["waiting"]
+    bench.feed(mute)
+    assert pool.waiting(AT + 40) is None
+
+
+def test_the_batch_is_as_large_as_it_is_while_others_wait() -> None:
+    bench = Bench()
+    pool = bench.of("chat").pools["gpu"]
+    bench.feed(gauge(AT, running=40))
+    assert pool.batch_cap is None
+    bench.feed(gauge(AT + 1, running=64, waiting=3))
+    assert pool.batch_cap == 64
+    bench.feed(gauge(AT + 2, running=128, waiting=3))
+    assert pool.batch_cap == 128
+    bench.feed(gauge(AT + 3, running=28, waiting=3))
+    assert pool.batch_cap == pytest.approx(126.0)
+
+
+def test_what_missed_its_slo() -> None:
+    rule = ClassRule("c", ttft_s=1.0, itl_s=0.05, e2e_s=10.0)
+    nan = np.nan
+    ttft, itl, e2e = np.array(
+        [(0.9, 0.04, 9.0), (1.1, 0.04, 9.0), (0.9, 0.06, 9.0), (0.9, 0.04, 11.0), (nan, nan, nan)]
+    ).T
+    assert missed_slo(rule, ttft, itl, e2e).tolist() == [False, True, True, True, False]
+    assert not missed_slo(ClassRule("c"), ttft, itl, e2e).any()
+
+
+def judged(*, ready: int, need: float, missed: bool, inputs: float = 300.0) -> PoolLearner:
+    """A pool whose 300 requests came and ended while so many were ready and needed."""
+    bench = Bench()
+    pool = bench.of("chat").pools["gpu"]
+    pool.speed.requests = 1000.0
+    pool.ready[:] = ready
+    pool.peaks[:] = need
+    times = [ended(AT - 100 + n / 4, input_tokens=inputs, ttft_s=9.0 if missed else 0.1)
+             for n in range(300)]  # fmt: skip
+    bench.feed(*times)
+    pool.judge(AT, 4.0)
+    return pool
+
+
+def test_misses_count_only_where_the_model_said_that_the_replicas_would_do() -> None:
+    usual = PoolLearner(service().pools[0]).calibration.factor
+    assert judged(ready=5, need=4.0, missed=True).calibration.factor > usual
+    assert judged(ready=5, need=4.0, missed=False).calibration.factor < usual
+    short = judged(ready=3, need=4.0, missed=True).calibration
+    assert (short.factor, short.seen) == (usual, 0.0)
+
+
+def test_a_prompt_too_long_for_any_count_of_replicas_is_no_miss() -> None:
+    giant = 3.0 / PRIOR.prefill_per_token_s
+    assert judged(ready=5, need=4.0, missed=True, inputs=giant).calibration.seen == 0.0
+
+
+def test_requests_from_before_what_is_remembered_are_not_judged() -> None:
+    pool = PoolLearner(service().pools[0])
+    pool.ready[:] = 9
+    rows = np.array([[AT - READY_S - 1, AT, 1.0], [AT - 5, AT + 5, 1.0]])
+    pool.outcomes.append((0.99, rows))
+    pool.judge(AT, 1.0)
+    assert pool.calibration.seen == 0.0
+    assert pool.outcomes == []
+
+
+def test_outcomes_wait_until_the_speed_is_learned() -> None:
+    bench = Bench()
+    bench.feed(*[ended(AT + n / 10) for n in range(10)])
+    pool = bench.of("chat").pools["gpu"]
+    assert pool.outcomes == []
+    pool.speed.requests = 1000.0
+    bench.feed(ended(AT + 2), ended(AT + 2, **{"class": "other"}))
+    assert [len(rows) for _, rows in pool.outcomes] == [1]
+
+
+def test_reports_of_other_pools_are_left_alone() -> None:
+    learner = Bench().of("chat")
+    learner.reports([PoolReport("gpu", AT, 3, 3), PoolReport("elsewhere", AT, 3, 3)])
+    assert learner.pools["gpu"].startups._ready == 3
+
+
+def test_other_rules_keep_what_was_learned_of_pools_that_stay() -> None:
+    learner = Bench().of("chat")
+    known = learner.pools["gpu"]
+    learner.use(service(RULES))
+    assert learner.pools == {"gpu": known}
+    learner.use(service(TWO))
+    assert learner.pools["gpu"] is known
+    assert set(learner.pools) == {"gpu", "wse"}
+
+
+def test_a_declared_profile_is_believed_until_measured() -> None:
+    (gpu, wse) = service(TWO).pools
+    assert PoolLearner(gpu).speed.speed == PRIOR
+    assert PoolLearner(wse).speed.speed.itl_base_s == 0.001
+    demand = Demand()
+    demand.advance(AT)
+    question = question_of(service(TWO), service(TWO).triggers[0])
+    basis = [
+        assess(demand, PoolLearner(rule), rule, question, {}, AT).capacity.basis
+        for rule in (gpu, wse)
+    ]
+    assert basis == [Basis.PRIOR, Basis.DECLARED]
+
+
+def test_the_first_seconds_have_a_need_and_no_forecast() -> None:
+    bench = Bench()
+    learner = bench.of("chat")
+    bench.feed(*[arrival(AT, input_tokens=1000)] * 50)
+    rule = service().pools[0]
+    question = question_of(service(), service().triggers[0])
+    (number,) = learner.demand.classes
+    found = assess(learner.demand, learner.pools["gpu"], rule, question, {number: 1.0}, AT)
+    assert found.need > 1.0
+    assert (found.upper, found.skill, found.history_s) == (None, None, 1.0)
+    assert dict(found.models) == {}
+
+
+def test_nothing_is_assessed_before_a_plan() -> None:
+    learner = Bench().of("chat")
+    rule = service(TWO)
+    assert learner.plan(rule, {}, {}, AT) == {}
+    assert learner.demand.seconds == 0
+    assert learner.assess(rule, rule.pools[0], rule.triggers[0], AT) is None
+
+
+def test_a_forecast_is_for_the_strictest_class() -> None:
+    text = RULES.replace(
+        "  chat: {ttft: 2s, itl: 50ms, attainment: 99%}",
+        "  chat: {ttft: 2s}\n  fast: {itl: 20ms, attainment: 99.9%}\n  slow: {e2e: 10m}",
+    )
+    rule = service(text)
+    question = question_of(rule, ForecastTrigger("ahead", 90.0, 0.9))
+    assert (question.request_class, question.horizon_s, question.quantile) == ("fast", 90.0, 0.9)
+    slo = question_of(rule, rule.triggers[0])
+    assert (slo.request_class, slo.horizon_s) == ("chat", None)
+    none = ServiceRule("chat", rule.mode, (), rule.pools, (), ())
+    assert question_of(none, ForecastTrigger("ahead", None, 0.9)).request_class == "default"
