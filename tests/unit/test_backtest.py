@@ -2,22 +2,26 @@
 
 import json
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from poolwright import rulefiles
 from poolwright.backtest.command import BacktestOptions, against, run_backtest, share
 from poolwright.backtest.contenders import AGAINST, OURS
-from poolwright.backtest.judging import Bounds
+from poolwright.backtest.judging import Bounds, failures
 from poolwright.backtest.observing import Observer
-from poolwright.backtest.pilots import ControllerPilot
+from poolwright.backtest.peers.static import Static
+from poolwright.backtest.pilots import ControllerPilot, PeerPilot
 from poolwright.backtest.playing import play
 from poolwright.backtest.sweeping import sweep_all
 from poolwright.backtest.world import Plan, Trace, World
+from poolwright.cli.commands import app
 from poolwright.errors import RuleFileError, SettingsError
 from poolwright.model.pool import PoolReport
 from poolwright.runtime.replay import replay
@@ -123,6 +127,16 @@ def test_a_second_tells_the_mean_concurrency_within_it():
     assert second.concurrency == pytest.approx(0.5)
     assert (first.arrivals, first.input_tokens, second.ended[0].e2e_s) == (1, 7, 1.25)
     assert observer.second(13.0, [], report).concurrency == 0.0
+
+
+def test_an_order_that_the_stock_refuses_is_no_scale_action():
+    made = plan()
+    rules = rulefiles.load_sources(made.rules)
+    scarce = replace(made.spec, pools=(replace(made.spec.pools[0], stock=2),))
+    world = World(rules, rules.services[0], scarce, made.traces[0], 1)
+    run = play(world, lambda world, plant: PeerPilot(world, plant, Static(5)), contender="static")
+    assert run.actions == 1
+    assert run.timeline.ready["gpu"].max() == 2
 
 
 # --- sweeps --------------------------------------------------------------------------------------
@@ -233,6 +247,26 @@ def test_a_floor_of_attainment_needs_no_baseline(files):
     code, told = run(options)
     assert code == 1
     assert "below 100.00%" in told
+
+
+@pytest.mark.parametrize(("actions", "told"), [(15, 0), (16, 1)])
+def test_more_scale_actions_than_allowed_fail(sweeps, actions, told):
+    found, _ = sweeps
+    best = found[0, "static"].best
+    old, new = replace(best, actions=10), replace(best, actions=actions)
+    past = failures([old], [new], (), Bounds(max_more_actions=0.5), ["talk"])
+    assert len(past) == told
+    assert all("scale actions rise from 10 to 16" in one for one in past)
+
+
+def test_the_command_line_gives_what_it_is_asked(files):
+    trace, four, one = files
+    asked = ["backtest", str(trace), "--rules", str(four), "--baseline", str(one), "--jobs", "1"]
+    refused = CliRunner().invoke(app, [*asked, "--json"])
+    assert refused.exit_code == 1
+    assert len(json.loads(refused.stdout)["failures"]) == 1
+    wide = CliRunner().invoke(app, [*asked, "--max-cost-increase", "1000%"])
+    assert wide.exit_code == 0, wide.output
 
 
 def test_several_traces_are_summed(files, capsys):
