@@ -90,7 +90,7 @@ def _by_count(world: World, _limits: Limits) -> Values:
 
 
 def _dynamo(world: World, limits: Limits, value: float, variant: str) -> Peer:
-    objective = strictest(world.service.classes)
+    objective = strictest(world.goals)
     speed, load = limits.speed, limits.carrying
     full_s = speed.itl_base_s + speed.itl_per_request_s * load.batch
     itl_s = full_s if objective.itl_s is None else objective.itl_s

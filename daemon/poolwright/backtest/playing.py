@@ -43,7 +43,7 @@ def play(
     pilot = make(world, plant)
     start, end = ORIGIN_S - PREPARE_S, ORIGIN_S + workload.duration_s + DRAIN_S
     pilot.prepare(start)
-    tally = Tally(service.classes, ORIGIN_S, max(1, math.ceil((workload.duration_s + 1.0) / 60)))
+    tally = Tally(world.goals, ORIGIN_S, max(1, math.ceil((workload.duration_s + 1.0) / 60)))
     watch = _Watch(plant, tuple(pool.name for pool in service.pools))
     arrivals = arrivals_at(workload, service, origin_s=ORIGIN_S)
     pending = next(arrivals, None)
@@ -58,7 +58,7 @@ def play(
         pilot.second(at, events)
         if (at - ORIGIN_S) % STEP_S < 1.0:
             watch.look(at - ORIGIN_S)
-    outcome, minutes = plant.outcomes(service.classes), tally.result()
+    outcome, minutes = plant.outcomes(world.goals), tally.result()
     return Run(
         contender=contender,
         setting=setting,
@@ -74,7 +74,7 @@ def play(
         decisions=len(pilot.decisions),
         latency=dict(outcome.latency),
         hours=(end - start) / 3600,
-        slo_minutes=int(minutes.missed(service.classes).sum()),
+        slo_minutes=int(minutes.missed(world.goals).sum()),
         minutes=minutes,
         timeline=watch.timeline(),
         marks=tuple(_mark(decision) for decision in pilot.decisions if decision.acts),

@@ -26,7 +26,7 @@ def windows_of(world: World) -> tuple[float, ...]:
 
 def clairvoyant(world: World, window_s: float, trace: int) -> Run:
     """The cheapest run found with counts that are held over `window_s`."""
-    limits, classes = limits_of(world), world.service.classes
+    limits, classes = limits_of(world), world.goals
     need = need_by_second(world.trace.workload, limits)
     lead = lead_s(world.pool_spec)
     top = float(world.pool.max_replicas)

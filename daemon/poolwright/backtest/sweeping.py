@@ -80,7 +80,7 @@ class _Board:
         return {key: _sweep(runs, self._classes(key)) for key, runs in self._runs.items()}
 
     def _classes(self, key: tuple[int, str]) -> tuple[ClassRule, ...]:
-        return self.worlds.of(*key).service.classes
+        return self.worlds.of(*key).goals
 
 
 def sweep_all(

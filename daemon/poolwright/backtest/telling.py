@@ -35,13 +35,13 @@ def table(result: Backtest, trace: int, *, wide: bool) -> Table:
         box=SIMPLE,
         title=result.plan.traces[trace].name,
         title_justify="left",
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+        padding=0,
+        show_edge=False,
     )
     shown.add_column("", no_wrap=True)
     if wide:
         shown.add_column("at its best with")
-    for rule in result.service.classes:
+    for rule in classes:
         shown.add_column(
             f"{rule.name}\n≥ {rule.attainment * 100:.6g}%", justify="right", no_wrap=True
         )

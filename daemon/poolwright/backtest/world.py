@@ -43,6 +43,8 @@ class World:
     spec: PlantSpec
     trace: Trace
     seed: int
+    goals: tuple[ClassRule, ...]
+    """What runs are measured by: the new rules' classes, for the old rules as well."""
 
     @property
     def pool(self) -> PoolRule:
@@ -56,10 +58,16 @@ class World:
 
 def world_of(plan: Plan, trace: int, *, baseline: bool = False) -> World:
     """Reads the rules from their text; a plan's rules are known to be good."""
-    sources = plan.baseline if baseline and plan.baseline is not None else plan.rules
+    rules, service = _service(plan.rules, plan.service)
+    goals = service.classes
+    if baseline and plan.baseline is not None:
+        rules, service = _service(plan.baseline, plan.service)
+    return World(rules, service, plan.spec, plan.traces[trace], plan.seed, goals)
+
+
+def _service(sources: Mapping[str, str], name: str) -> tuple[RuleSet, ServiceRule]:
     rules = rulefiles.load_sources(sources)
-    service = next(s for s in rules.services if s.service == plan.service)
-    return World(rules, service, plan.spec, plan.traces[trace], plan.seed)
+    return rules, next(service for service in rules.services if service.service == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ def limits_of(world: World) -> Limits:
     batch = min(float(spec.max_batch), max(1.0, spec.kv_tokens / max(inputs + outputs, 1.0)))
     load = carrying(
         speed,
-        strictest(world.service.classes),
+        strictest(world.goals),
         input_tokens=inputs,
         output_tokens=outputs,
         max_batch=batch,

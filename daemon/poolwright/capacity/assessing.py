@@ -43,8 +43,6 @@ def assess(
         output_tokens=outputs,
         max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
     )
-    if pool.speed.learned and load.decode_s > 0:
-        pool.calibration.start(demand.prefill_spread(shares, speed) / load.decode_s)
     modelled = needs(stream, speed, load, demand.seconds)
     pool.note_peaks(at, modelled)
     last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
@@ -52,7 +50,10 @@ def assess(
     factor = pool.calibration.factor
     startup_s = pool.startups.p95_s(rule.startup_s)
     horizon_s = (startup_s if question.horizon_s is None else question.horizon_s) + REACTION_S
-    found = _forecast(demand, stream.requests, modelled * factor, horizon_s, question.quantile)
+    quantile = question.quantile
+    if quantile is None:
+        quantile = pool.calibration.quantile(question.objective.attainment)
+    found = _forecast(demand, stream.requests, modelled * factor, horizon_s, quantile)
     return Assessment(
         trigger=question.trigger,
         request_class=question.request_class,
@@ -66,7 +67,7 @@ def assess(
         sustained=float(modelled[-SUSTAINED_S:].mean()) * factor,
         expected=None if found is None else found.expected,
         upper=None if found is None else found.value,
-        quantile=question.quantile,
+        quantile=quantile,
         horizon_s=horizon_s,
         startup_s=startup_s,
         startups=len(pool.startups.seconds),
@@ -112,6 +113,7 @@ def _capacity(
         requests_per_s=carried,
         tokens_per_s=carried * (inputs + outputs),
         correction=factor,
+        tested=pool.calibration.tested,
         meets=load.meets,
         drift=pool.drift.words,
     )

@@ -4,13 +4,12 @@ From arrivals, never from completions: what never ends would look like no demand
 the service sent no telemetry of any kind are unknown, not quiet.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
 
 from poolwright.capacity.need import Stream
-from poolwright.capacity.speed import Speed
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 HISTORY_S: Final = 3600
@@ -28,7 +27,7 @@ PRIOR_INPUT_TOKENS: Final = 500.0
 class ClassDemand:
     """One request class: rings of one value a second, the newest second at `Demand.newest`."""
 
-    __slots__ = ("input_tokens", "mean_input_tokens", "mean_square_input", "output_known",
+    __slots__ = ("input_tokens", "mean_input_tokens", "output_known",
                  "output_tokens", "requests")  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,7 +39,6 @@ class ClassDemand:
         """Answers behind it, after forgetting."""
         self.mean_input_tokens = PRIOR_INPUT_TOKENS
         """For arrivals that do not say."""
-        self.mean_square_input = PRIOR_INPUT_TOKENS**2
 
     def answered(self, inputs: Floats, outputs: Floats) -> None:
         """Takes the token counts of requests that ended."""
@@ -53,8 +51,6 @@ class ClassDemand:
         if len(inputs):
             gain = min(1.0, len(inputs) / max(self.output_known, 1.0))
             self.mean_input_tokens += gain * (float(inputs.mean()) - self.mean_input_tokens)
-            square = float((inputs * inputs).mean())
-            self.mean_square_input += gain * (square - self.mean_square_input)
 
 
 class Demand:
@@ -146,13 +142,3 @@ class Demand:
             inputs += known.input_tokens[order] * share
             outputs += mine * known.output_tokens
         return Stream(requests, inputs, outputs)
-
-    def prefill_spread(self, classes: Iterable[int], speed: Speed) -> float:
-        """Seconds of prefill that a prompt token finds itself in, on average (size-biased mean)."""
-        first = second = 0.0
-        for number in classes:
-            known = self.classes[number]
-            weight = known.output_known
-            first += weight * known.mean_input_tokens
-            second += weight * known.mean_square_input
-        return speed.prefill_per_token_s * second / first if first > 0.0 else 0.0

@@ -117,9 +117,13 @@ class PoolLearner:
             known = (came > at - READY_S) & (ended <= at)
             came, ended = np.maximum(came, 0) % READY_S, np.maximum(ended, 0) % READY_S
             need = np.maximum(self.peaks[came], self.peaks[ended]) * self.calibration.factor
-            sound = known & (need <= np.minimum(self.ready[came], self.ready[ended]))
+            ready = np.minimum(self.ready[came], self.ready[ended])
+            sound = known & (need <= ready)
+            missed = rows[:, 2] > 0
+            self.calibration.attained(len(rows), int(missed.sum()), attainment, rate)
+            self.calibration.meet((need / np.maximum(ready, 1.0))[known])
             self.calibration.observe(
-                int(sound.sum()), int((sound & (rows[:, 2] > 0)).sum()), attainment, rate
+                int(sound.sum()), int((sound & missed).sum()), attainment, rate
             )
 
 

@@ -17,7 +17,8 @@ class Question:
     request_class: str
     objective: Objective
     horizon_s: float | None
-    quantile: float
+    quantile: float | None
+    """None: as the attainment asks for."""
 
 
 def question_of(service: ServiceRule, trigger: Asking) -> Question:
@@ -25,7 +26,7 @@ def question_of(service: ServiceRule, trigger: Asking) -> Question:
     classes = {rule.name: rule for rule in service.classes}
     if isinstance(trigger, SloTrigger):
         rule = classes[trigger.request_class]
-        horizon_s, quantile = None, quantile_of(rule.attainment)
+        horizon_s, quantile = None, None
     else:
         rule = min(service.classes, key=_strictness, default=ClassRule("default", e2e_s=60.0))
         horizon_s, quantile = trigger.horizon_s, trigger.quantile
@@ -37,11 +38,3 @@ def _strictness(rule: ClassRule) -> tuple[float, float, float]:
     return tuple(
         math.inf if limit is None else limit for limit in (rule.itl_s, rule.ttft_s, rule.e2e_s)
     )  # type: ignore[return-value]  # three limits
-
-
-def quantile_of(attainment: float) -> float:
-    """The quantile of a block's peak need to be ready for.
-
-    A block whose peak goes beyond it misses some of its requests, not all of them.
-    """
-    return 1.0 - 3.0 * (1.0 - attainment)

@@ -50,6 +50,8 @@ class Capacity:
     """Prompt and answer tokens of those."""
     correction: float
     """What the outcomes of requests made of the modelled need: 1 where the model held."""
+    tested: float = 1.0
+    """The load (need over ready replicas) up to which outcomes are known."""
     meets: bool = True
     """Whether any load at all meets the SLO; if not, the needs are best effort."""
     drift: str = ""

@@ -11,6 +11,8 @@ QUEUE_PER_READY: Final = 2.0
 ROUNDING: Final = 1e-6
 EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
+TRIAL: Final = 0.15
+"""How much heavier than ever before the replicas may be loaded at once."""
 
 
 def slo(
@@ -40,6 +42,9 @@ def slo(
     else:
         backlog = _backlog(found, ready)
         replicas = _ceil(found.upper + backlog)
+        # Below what was ever tried, one step at a time: the model may be wrong there.
+        careful = _ceil(found.upper / min(1.0, found.capacity.tested + TRIAL))
+        replicas = max(replicas, min(careful, current))
         detail = (
             f"{found.upper:.2f} needed in {found.horizon_s:.0f} s at the "
             f"{found.quantile:.1%} quantile, {found.need:.2f} now"
