@@ -16,7 +16,7 @@ test-unit: $(STAMP)
 	$(BIN)/pytest -q tests/unit tests/property tests/golden tests/contract
 
 # The pure packages have no branch that tests/unit and tests/property leave out.
-PURE := */model/*,*/signals/*,*/triggers/*,*/decision/*,*/simulation/*
+PURE := */model/*,*/signals/*,*/forecasting/*,*/capacity/*,*/triggers/*,*/decision/*,*/simulation/*
 
 coverage: $(STAMP)
 	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
@@ -33,7 +33,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+	for b in benchmarks/*.py; do echo "== $$b"; PYTHONPATH=. $(BIN)/python $$b || exit 1; done
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install -q uv

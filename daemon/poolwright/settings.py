@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     data: Path = Path("var")
     """Folder of the journal and the checkpoint."""
     kafka: KafkaSettings = KafkaSettings()
-    traces: TraceSettings = TraceSettings()
+    tracing: TraceSettings = TraceSettings()
     journal: JournalSettings = JournalSettings()
     clock: ClockSettings = ClockSettings()
     http_host: str = "127.0.0.1"

@@ -121,7 +121,7 @@ def test_how_far_back_is_written_as_people_write_it() -> None:
 
 def test_without_an_endpoint_rebuilding_says_what_to_set(tmp_path) -> None:
     Journal(tmp_path / "journal.db").close()
-    with pytest.raises(SettingsError, match="POOLWRIGHT_TRACES__OTLP_ENDPOINT"):
+    with pytest.raises(SettingsError, match="POOLWRIGHT_TRACING__OTLP_ENDPOINT"):
         rebuild(Settings(data=tmp_path), "24h", None, Console(), Console())
 
 

@@ -36,7 +36,7 @@ def rebuild_traces(
     if settings.otlp_endpoint is None:
         msg = (
             "no OTLP endpoint is set, so the traces are in the journal already;"
-            " to send them somewhere set POOLWRIGHT_TRACES__OTLP_ENDPOINT"
+            " to send them somewhere set POOLWRIGHT_TRACING__OTLP_ENDPOINT"
         )
         raise SettingsError(msg)
     tracing = Tracing(settings, journal)

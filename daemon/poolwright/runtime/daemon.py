@@ -63,7 +63,7 @@ class Daemon:
         self.reload_error: str | None = None
         self.journal = Journal(settings.data / "journal.db")
         self.recorder = Recorder()
-        self.tracing = Tracing(settings.traces, self.journal)
+        self.tracing = Tracing(settings.tracing, self.journal)
         self.action_traces = ActionTraces(self.tracing, self.journal, self.recorder)
         self.metrics = DaemonMetrics(CollectorRegistry())
         self.metrics.reload(failed=False, revision=self.rules.revision)

@@ -38,10 +38,10 @@ def rebuild(
             if stored is None:
                 err.print(f"no decision {decision!r} in {journal.path}", highlight=False)
                 return NOT_FOUND
-            result = rebuild_traces(journal, settings.traces, [stored])
+            result = rebuild_traces(journal, settings.tracing, [stored])
     finally:
         journal.close()
-    endpoint = settings.traces.otlp_endpoint
+    endpoint = settings.tracing.otlp_endpoint
     out.print(f"{result.spans:,} spans of {result.decisions:,} decisions sent to {endpoint}")
     if result.failed_at is None:
         return SENT
@@ -59,7 +59,7 @@ def _send(settings: Settings, journal: Journal, start: float, err: Console) -> R
         task = bar.add_task("sending traces", total=total)
         return rebuild_traces(
             journal,
-            settings.traces,
+            settings.tracing,
             journal.since(start),
             progress=lambda done: bar.update(task, completed=done),
         )
