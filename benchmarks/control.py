@@ -140,7 +140,7 @@ CASES = {
     "reasoning": Case(
         "ttft: 3s, itl: 35ms, attainment: 99%",
         (1, 24),
-        PoolSpec("gpu", 0.009, 0.0005, 0.01, 0.00007, max_batch=96, kv_tokens=900_000,
+        PoolSpec("gpu", 0.009, 0.0015, 0.01, 0.00007, max_batch=96, kv_tokens=900_000,
                  startup_s=200.0, price_usd_per_hour=9.8),
         reasoning,
     ),

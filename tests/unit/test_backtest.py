@@ -97,7 +97,7 @@ def test_the_rules_decide_as_in_a_replay():
     made = plan()
     rules = rulefiles.load_sources(made.rules)
     service = rules.services[0]
-    world = World(rules, service, made.spec, made.traces[0], 1)
+    world = World(rules, service, made.spec, made.traces[0], 1, service.classes)
     here = play(world, ControllerPilot, contender=OURS)
     there = replay(rules, service, workload(), made.spec, seed=1)
     assert here.attainment == there.attainment
@@ -133,7 +133,8 @@ def test_an_order_that_the_stock_refuses_is_no_scale_action():
     made = plan()
     rules = rulefiles.load_sources(made.rules)
     scarce = replace(made.spec, pools=(replace(made.spec.pools[0], stock=2),))
-    world = World(rules, rules.services[0], scarce, made.traces[0], 1)
+    service = rules.services[0]
+    world = World(rules, service, scarce, made.traces[0], 1, service.classes)
     run = play(world, lambda world, plant: PeerPilot(world, plant, Static(5)), contender="static")
     assert run.actions == 1
     assert run.timeline.ready["gpu"].max() == 2
@@ -247,6 +248,27 @@ def test_a_floor_of_attainment_needs_no_baseline(files):
     code, told = run(options)
     assert code == 1
     assert "below 100.00%" in told
+
+
+def test_old_rules_are_measured_by_the_new_ones_goals(files, tmp_path):
+    trace, _, one = files
+    loose = tmp_path / "loose.yaml"
+    loose.write_text(one.read_text().replace("attainment: 95%", "attainment: 1%"))
+    code, told = run(BacktestOptions((trace,), loose, baseline=one, jobs=1))
+    assert code == 0
+    assert "minutes below a goal 0 → 0" in told
+
+
+def test_a_class_without_requests_takes_no_room(files, tmp_path):
+    trace, _, one = files
+    rules = tmp_path / "two.yaml"
+    more = "  idle: {e2e: 1m}\npools:"
+    rules.write_text(one.read_text().replace("pools:", more, 1))
+    page = tmp_path / "page.html"
+    _, told = run(BacktestOptions((trace,), rules, against="static", report=page, jobs=1))
+    assert "idle" not in told
+    assert re.search(r"✓ fixed count +\d+ replicas +\d+\.\d+%", told)
+    assert "idle\n" not in page.read_text()
 
 
 @pytest.mark.parametrize(("actions", "told"), [(15, 0), (16, 1)])

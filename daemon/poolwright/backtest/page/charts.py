@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from poolwright.backtest.contenders import OURS, TITLES
-from poolwright.backtest.figures import Forecast, Run
+from poolwright.backtest.figures import Run
 from poolwright.backtest.page.svg import (
     LEFT,
     RIGHT,
@@ -27,6 +27,7 @@ from poolwright.backtest.result import Backtest
 
 BINS: Final = 360
 ROW: Final = 22.0
+DEARER: Final = 1.5
 
 
 def axis_end(result: Backtest, trace: int) -> float:
@@ -67,24 +68,30 @@ def forecast(result: Backtest, trace: int, pool: str) -> str:
     if not found:
         return ""
     end = axis_end(result, trace)
-    seen = [one for one in found if one.expected is not None and one.upper is not None]
-    highest = max([one.need for one in found] + [one.upper or 0.0 for one in seen])
+    highest = max([one.need for one in found] + [one.upper or 0.0 for one in found])
     drawn = _timed("need and forecast", "replicas needed", end, ticks(highest), 220.0)
-    band = [(one.at_s + one.horizon_s, one) for one in seen]
-    band = [(at, one) for at, one in band if 0 <= at <= end]
-    if band:
-        top = [(drawn.x(at), drawn.y(one.upper or 0.0)) for at, one in band]
-        low = [(drawn.x(at), drawn.y(one.expected or 0.0)) for at, one in band]
+    top = _binned(drawn, end, [(one.at_s + one.horizon_s, one.upper) for one in found])
+    low = _binned(drawn, end, [(one.at_s + one.horizon_s, one.expected) for one in found])
+    if top and low:
         drawn.parts.append(path(line([*top, *reversed(low)]) + "Z", "band"))
         drawn.parts.append(path(line(low), "expected"))
         drawn.parts.append(path(line(top), "upper"))
-    drawn.parts.append(path(line(_needed(drawn, found, end)), "need"))
+    needed = _binned(drawn, end, [(one.at_s, one.need) for one in found])
+    if needed:
+        drawn.parts.append(path(line(needed), "need"))
     return drawn.svg()
 
 
-def _needed(drawn: Chart, found: Sequence[Forecast], end: float) -> list[Point]:
-    points = [(drawn.x(one.at_s), drawn.y(one.need)) for one in found if 0 <= one.at_s <= end]
-    return points or [(drawn.x(0.0), drawn.y(0.0))]
+def _binned(drawn: Chart, end: float, values: Sequence[tuple[float, float | None]]) -> list[Point]:
+    """The highest value of each of a few hundred bins: more could not be told apart."""
+    highest: dict[int, tuple[float, float]] = {}
+    for at, value in values:
+        if value is None or not 0.0 <= at <= end:
+            continue
+        place = int(at / end * BINS)
+        if place not in highest or value > highest[place][1]:
+            highest[place] = (at, value)
+    return [(drawn.x(at), drawn.y(value)) for _, (at, value) in sorted(highest.items())]
 
 
 def replicas(result: Backtest, trace: int, pool: str) -> str:
@@ -147,11 +154,14 @@ def minutes_below(result: Backtest, trace: int) -> str:
 
 
 def money(result: Backtest, trace: int) -> str:
-    """Every run of every sweep: what it cost, and how many more missed their SLO than may."""
+    """Runs of the sweeps: what they cost, and how many more requests missed their SLO than may.
+
+    Those that are far dearer than any in the table are left out.
+    """
     sweeps = [result.sweeps[trace, name] for name in result.contenders]
-    costs = [cost for sweep in sweeps for cost, _ in sweep.tried]
+    dearest = DEARER * max(sweep.best.cost_usd for sweep in sweeps)
     misses = [max(missed, 0.01) for sweep in sweeps for _, missed in sweep.tried]
-    across = ticks(max(costs), 8)
+    across = ticks(dearest, 8)
     low, high = 10 ** np.floor(np.log10(min(misses))), 10 ** np.ceil(np.log10(max(misses)))
     low, high = float(min(low, 0.1)), float(max(high, 10.0))
     drawn = chart(
@@ -170,7 +180,9 @@ def money(result: Backtest, trace: int) -> str:
     for sweep in sweeps:
         name = sweep.best.contender
         chosen = (sweep.best.cost_usd, sweep.best.missed_of_allowed(result.service.classes))
-        drawn.parts += [_dot(drawn, name, one, radius=2.6) for one in sweep.tried]
+        drawn.parts += [
+            _dot(drawn, name, one, radius=2.6) for one in sweep.tried if one[0] <= dearest
+        ]
         drawn.parts.append(_dot(drawn, name, chosen, radius=6.0))
     return drawn.svg()
 

@@ -95,8 +95,8 @@ def _trace(result: Backtest, trace: int) -> str:
     parts.append(
         _card(
             "Cost against attainment",
-            "Every run of every sweep; the large dots are the ones of the table. Lower is better, "
-            "and so is further left.",
+            "The sweeps' runs, but for those that are far dearer; the large dots are the ones of "
+            "the table. Lower is better, and so is further left.",
             _swatches(result, ticked=True) + charts.money(result, trace),
         )
     )
