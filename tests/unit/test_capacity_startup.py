@@ -1,8 +1,16 @@
 """Start-up times by reports, corrections by outcomes, and what is said of a change of speed."""
 
+import numpy as np
 import pytest
 
-from poolwright.capacity.calibration import FIRST, LARGEST, Calibration
+from poolwright.capacity.calibration import (
+    FIRST,
+    LARGEST,
+    LEAST_LEEWAY,
+    LEEWAY,
+    MOST_LEEWAY,
+    Calibration,
+)
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import KEPT, OVERDUE, StartupTimes
@@ -87,7 +95,7 @@ def test_a_correction_grows_while_more_miss_than_may() -> None:
 def test_a_correction_shrinks_to_one_while_none_miss() -> None:
     correction = Calibration()
     before = correction.factor
-    correction.observe(1000, 0, 0.99, 1.0)
+    correction.observe(100, 0, 0.99, 1.0)
     assert 1.0 < correction.factor < before
     for _ in range(100):
         correction.observe(1000, 0, 0.99, 1.0)
@@ -98,6 +106,41 @@ def test_as_many_misses_as_may_be_change_nothing() -> None:
     correction = Calibration()
     correction.observe(1000, 5, 0.99, 1.0)
     assert correction.factor == pytest.approx(FIRST)
+
+
+def test_the_tail_to_be_ready_for_follows_what_was_missed_in_all() -> None:
+    kept = Calibration()
+    before = kept.quantile(0.99)
+    assert before == pytest.approx(1.0 - LEEWAY * 0.01)
+    # Fewer missed than may: more blocks may be short, up to a bound.
+    kept.attained(1000, 0, 0.99, 1.0)
+    assert kept.quantile(0.99) < before
+    for _ in range(100):
+        kept.attained(1000, 0, 0.99, 1.0)
+    assert kept.quantile(0.99) == pytest.approx(1.0 - MOST_LEEWAY * 0.01)
+    for _ in range(100):
+        kept.attained(1000, 50, 0.99, 1.0)
+    assert kept.quantile(0.99) == pytest.approx(1.0 - LEAST_LEEWAY * 0.01)
+
+
+def test_the_tail_of_a_lax_attainment_is_still_a_quantile() -> None:
+    kept = Calibration()
+    for _ in range(100):
+        kept.attained(1000, 0, 0.5, 1.0)
+    assert kept.quantile(0.5) == 0.5
+    assert kept.quantile(0.9) == 0.5
+
+
+def test_a_load_is_tested_once_enough_requests_have_met_it() -> None:
+    met = Calibration()
+    assert met.tested == 0.0
+    met.meet(np.full(99, 0.5))
+    assert met.tested == 0.0
+    # One more at a heavier load has met the lighter one as well.
+    met.meet(np.array([0.9]))
+    assert met.tested == pytest.approx(0.525)
+    met.meet(np.full(100, 7.0))
+    assert met.tested == 1.0
 
 
 def estimator(slower: float, *, prefill: float = 1.0, learned: bool = True) -> SpeedEstimator:

@@ -26,6 +26,8 @@ most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`.""
 LEAST_LEEWAY: Final = 1.5
 MOST_LEEWAY: Final = 12.0
 LEEWAY_GAIN: Final = 15.0
+LEAST_QUANTILE: Final = 0.5
+"""However lax the attainment: to be short in most blocks is to be short."""
 BEARABLE: Final = 0.8
 """Share of the allowed misses that is aimed at."""
 STEPS: Final = 40
@@ -71,7 +73,7 @@ class Calibration:
         such blocks the attainment can bear is learned from how many requests missed in all, as in
         adaptive conformal inference (Gibbs & Candès 2021).
         """
-        return 1.0 - math.exp(self._log_leeway) * (1.0 - attainment)
+        return max(LEAST_QUANTILE, 1.0 - math.exp(self._log_leeway) * (1.0 - attainment))
 
     def attained(self, ended: int, missed: int, attainment: float, requests_per_s: float) -> None:
         """All requests that ended and could have been served well by enough replicas."""
