@@ -1,4 +1,4 @@
-"""Scenarios whose decisions are kept byte for byte: a change of behaviour is a diff to be defended."""
+"""Scenarios whose decisions are kept byte for byte: a change of behaviour is a diff to defend."""
 
 from dataclasses import replace
 

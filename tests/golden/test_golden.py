@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.golden.scenarios import SCENARIOS, decided  # noqa: E402
+from tests.golden.scenarios import SCENARIOS, decided
 
 KEPT = Path(__file__).parent / "decisions"
 
