@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -29,6 +29,8 @@ class Expected(Shape):
 class Step(Shape):
     at: Seconds
     signals: dict[str, float | Literal["missing"]] = Field(default_factory=dict)
+    needs: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """By `slo` or `forecast` trigger: the replicas that it has learned will be needed."""
     pools: dict[str, PoolState] = Field(default_factory=dict)
     expect: dict[str, Expected] = Field(default_factory=dict)
 

@@ -5,14 +5,19 @@ from pathlib import Path
 
 from poolwright import rulefiles
 from poolwright.decision import PoolMemory, decide_pool
+from poolwright.model.assessment import Assessment, Basis, Capacity
 from poolwright.model.decision import PoolInputs
 from poolwright.model.pool import PoolReport
-from poolwright.model.rule import PoolRule, ServiceRule
+from poolwright.model.rule import ForecastTrigger, PoolRule, ServiceRule, SloTrigger
 from poolwright.model.signal import Signal, SignalStatus, Unhealthy
 from poolwright.model.tick import Health
 from poolwright.rulefiles.rule_tests import RuleTest, Step
 
 ORIGIN_S = 1_700_000_000.0
+LEARNED = (SloTrigger, ForecastTrigger)
+AS_DECLARED = Capacity(
+    Basis.DECLARED, 0.0, 0.0, 0.0, 0.0, 0.0, 1000.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0
+)
 EVERY_S = 1.0
 """The core is asked every second between the steps, as in production."""
 
@@ -55,6 +60,9 @@ def _run(test: RuleTest) -> RuleTestResult:
     for step, following in zip(test.steps, [*test.steps[1:], None], strict=True):
         for name, state in step.pools.items():
             pools[name].ready, pools[name].starting = state.ready, state.starting
+        learning = {trigger.name for trigger in service.triggers if isinstance(trigger, LEARNED)}
+        for name in sorted(set(step.needs) - learning):
+            result.failures.append(f"at {step.at:g}s: no slo or forecast trigger is called {name}")
         unknown = sorted(set(step.signals) - known)
         if unknown:
             result.failures.append(f"at {step.at:g}s: the rules know no signal {unknown[0]}")
@@ -98,6 +106,7 @@ def _decide(
         tuple(_signal(signal.name, step, pool, told, now) for signal in service.signals),
         Health(),
         others,
+        assessments=_assessments(service, rule, step, now),
     )
     memory = pool.memory
     if news:
@@ -114,6 +123,36 @@ def _decide(
             else:
                 pool.ready -= 1
     return decision.desired, decision.outcome.value, decision.reason.value
+
+
+def _assessments(
+    service: ServiceRule, pool: PoolRule, step: Step, now: float
+) -> tuple[Assessment, ...]:
+    """What the step says was learned: a need that all models agree on, of a pool as declared."""
+    return tuple(
+        Assessment(
+            trigger=trigger.name,
+            request_class="",
+            at=now,
+            learned=True,
+            capacity=AS_DECLARED,
+            demand_per_s=0.0,
+            waiting=None,
+            need=step.needs[trigger.name],
+            level=step.needs[trigger.name],
+            sustained=step.needs[trigger.name],
+            expected=step.needs[trigger.name],
+            upper=step.needs[trigger.name],
+            quantile=0.95,
+            horizon_s=pool.startup_s,
+            startup_s=pool.startup_s,
+            startups=0,
+            history_s=3600.0,
+            skill=1.0,
+        )
+        for trigger in service.triggers_of(pool)
+        if trigger.name in step.needs
+    )
 
 
 def _signal(name: str, step: Step, pool: _Pool, told: int, now: float) -> Signal:
