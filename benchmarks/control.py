@@ -5,7 +5,8 @@ chat       an hour of chat whose rate hardly swings
 long       an hour of prompts of up to 85,000 tokens
 reasoning  a day of long answers, with a daily swing of 5
 
-Each has a plant of its own whose figures no rule file declares. Usage:
+Each has a plant of its own whose figures no rule file declares. An hour takes half a minute on two
+processors, the day several. Usage:
 python benchmarks/control.py [--only bursts,chat,long,reasoning] [--jobs N] [--pages FOLDER]
 """
 

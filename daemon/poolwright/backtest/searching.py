@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from poolwright.backtest.figures import Floats, Run
@@ -51,8 +52,7 @@ def clairvoyant(world: World, window_s: float, trace: int) -> Run:
         for more in CUTS:
             k = smallest * more
             peak = min(top, math.ceil(k * _peak(need)))
-            tried = _least_count(lambda cut, k=k: run(k, cut), peak, classes)  # type: ignore[misc]
-            found += tried
+            found += _least_count(partial(run, k), peak, classes)
     return best(found, classes)
 
 
