@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from rich.text import Text
 from poolwright.errors import SettingsError
 from poolwright.record.journal import Journal
 
-ORIGIN_EVENT_S = 1_700_000_000.0
 HTTP_TIMEOUT_S = 2.0
 TOPIC = "inference-telemetry"
 
@@ -43,6 +43,9 @@ def run_demo(out: Console, *, seconds: float, speed: float) -> int:
             old.unlink()
         bootstrap = stack.enter_context(embedded_broker())
         plant_port, http_port = _free_port(), _free_port()
+        now = time.time()  # noqa: TID251  both processes share it
+        # The played hour ends about now, so that `explain` tells ages that make sense.
+        begin = now - seconds * (speed - 1.0)
         environment = {
             **os.environ,
             "POOLWRIGHT_RULES": str(rules),
@@ -52,8 +55,8 @@ def run_demo(out: Console, *, seconds: float, speed: float) -> int:
             "POOLWRIGHT_KAFKA__BOOTSTRAP": bootstrap,
             "POOLWRIGHT_KAFKA__TOPICS": json.dumps([TOPIC]),
             "POOLWRIGHT_CLOCK__SPEED": str(speed),
-            "POOLWRIGHT_CLOCK__ORIGIN_WALL_S": str(time.time()),  # noqa: TID251  both processes share it
-            "POOLWRIGHT_CLOCK__ORIGIN_EVENT_S": str(ORIGIN_EVENT_S),
+            "POOLWRIGHT_CLOCK__ORIGIN_WALL_S": str(now),
+            "POOLWRIGHT_CLOCK__ORIGIN_EVENT_S": str(begin),
         }
         summary_file = folder / "summary.json"
         plant = stack.enter_context(
@@ -79,7 +82,7 @@ def run_demo(out: Console, *, seconds: float, speed: float) -> int:
         )
         deadline = time.monotonic() + seconds  # noqa: TID251  real time: the demo must end
         try:
-            _watch(out, plant, daemon, http_port, data / "journal.db", deadline)
+            _watch(out, (plant, daemon), _Screen(http_port, data / "journal.db", begin), deadline)
         except KeyboardInterrupt:
             out.print("stopped")
             return 130
@@ -165,61 +168,76 @@ def _get(url: str) -> dict[str, Any] | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """Where the live picture comes from; `begin` is the event time at which the hour starts."""
+
+    http_port: int
+    journal: Path
+    begin: float
+
+    def draw(self) -> Group:
+        status = _get(f"http://127.0.0.1:{self.http_port}/status")
+        if status is None:
+            return Group(Text("the daemon starts …"))
+        minute = (status["at"] - self.begin) / 60
+        table = Table("pool", "role", "ready", "starting", "told", "last", "why", title="pools")
+        for pool in status["pools"]:
+            counts = (str(pool[key]) for key in ("ready", "starting", "desired"))
+            table.add_row(
+                pool["pool"], pool["role"], *counts, str(pool["outcome"]), str(pool["reason"])
+            )
+        lines = [Text(line) for line in self._recent(8)]
+        return Group(Text(f"minute {minute:.0f} of the hour"), table, *lines)
+
+    def _recent(self, count: int) -> list[str]:
+        lines = []
+        reader = Journal(self.journal, read_only=True)
+        try:
+            for stored in reader.decisions(limit=200):
+                d = stored.decision
+                if d.acts:
+                    change = f"{d.pool}: {d.current} to {d.desired}"
+                    lines.append(f"{(d.at - self.begin) / 60:5.1f} min  {change}  {d.id[:8]}")
+        finally:
+            reader.close()
+        return lines[-count:]
+
+
 def _watch(
     out: Console,
-    plant: subprocess.Popen[bytes],
-    daemon: subprocess.Popen[bytes],
-    http_port: int,
-    journal: Path,
+    processes: tuple[subprocess.Popen[bytes], ...],
+    screen: _Screen,
     deadline: float,
 ) -> None:
     with Live(console=out, refresh_per_second=4, transient=out.is_terminal) as live:
         while time.monotonic() < deadline:  # noqa: TID251  real time: the demo must end
-            if plant.poll() is not None or daemon.poll() is not None:
+            if any(process.poll() is not None for process in processes):
                 return
             if out.is_terminal:
-                live.update(_picture(http_port, journal))
+                live.update(screen.draw())
             time.sleep(0.5)
 
 
-def _picture(http_port: int, journal: Path) -> Group:
-    status = _get(f"http://127.0.0.1:{http_port}/status")
-    if status is None:
-        return Group(Text("the daemon starts …"))
-    minute = (status["at"] - ORIGIN_EVENT_S) / 60
-    table = Table("pool", "role", "ready", "starting", "told", "last", "why", title="pools")
-    for pool in status["pools"]:
-        table.add_row(
-            pool["pool"], pool["role"], *(str(pool[k]) for k in ("ready", "starting", "desired")),
-            str(pool["outcome"]), str(pool["reason"]),
-        )  # fmt: skip
-    lines = [Text(line) for line in _recent(journal, 8)]
-    return Group(Text(f"minute {minute:.0f} of the hour"), table, *lines)
-
-
-def _recent(journal: Path, count: int) -> list[str]:
-    lines = []
-    reader = Journal(journal, read_only=True)
-    try:
-        for stored in reader.decisions(limit=200):
-            d = stored.decision
-            if d.acts:
-                minute = (d.at - ORIGIN_EVENT_S) / 60
-                lines.append(f"{minute:5.1f} min  {d.pool}: {d.current} to {d.desired}  {d.id[:8]}")
-    finally:
-        reader.close()
-    return lines[-count:]
+def _figures(body: dict[str, Any]) -> list[tuple[str, str]]:
+    """The plant's summary in words and units."""
+    latency = body["latency"]
+    rows = [("requests", f"{body['requests']:,} ({body['ended']:,} ended)")]
+    rows += [(f"SLO attainment, {name}", f"{v:.2%}") for name, v in body["attainment"].items()]
+    for key, name in (("ttft", "time to first token"), ("itl", "time between tokens")):
+        if f"{key}_p50_s" in latency:
+            p50, p99 = (latency[f"{key}_p{percent}_s"] * 1e3 for percent in (50, 99))
+            rows.append((name, f"p50 {p50:,.0f} ms, p99 {p99:,.0f} ms"))
+    for pool, usd in body["cost_usd"].items():
+        hours = body["replica_seconds"][pool] / 3600
+        rows.append((f"cost of {pool}", f"{usd:,.2f} USD for {hours:.1f} replica-hours"))
+    return rows
 
 
 def _summarise(out: Console, body: dict[str, Any] | None, journal: Path) -> None:
     table = Table("the hour", "", title="summary")
-    for key, value in (body or {}).items():
-        shown = (
-            ", ".join(f"{k} {v:,.4g}" for k, v in value.items())
-            if isinstance(value, dict)
-            else f"{value:,}"
-        )
-        table.add_row(key, shown)
+    for name, shown in _figures(body) if body else ():
+        table.add_row(name, shown)
     reader = Journal(journal, read_only=True)
     try:
         acts = [s.decision for s in reader.decisions() if s.decision.acts]
