@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
 from poolwright.capacity.demand import PRIOR_INPUT_TOKENS, PRIOR_OUTPUT_TOKENS, Demand
@@ -89,7 +91,10 @@ def _forecast(
     known = demand.known(blocks * BLOCK_S).reshape(blocks, BLOCK_S).all(axis=1)
     needed = modelled[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).max(axis=1)[known]
     weights = requests[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).sum(axis=1)[known]
-    return forecast(needed, weights, max(1, math.ceil(horizon_s / BLOCK_S)), quantile)
+    horizon = max(1, math.ceil(horizon_s / BLOCK_S))
+    ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
+    ratios = demand.season.ratios(ends, horizon * BLOCK_S)
+    return forecast(needed, weights, horizon, quantile, ratios)
 
 
 def _capacity(

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from poolwright.capacity.need import Stream
+from poolwright.forecasting.season import BIN_S, Season
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 HISTORY_S: Final = 3600
@@ -56,13 +57,15 @@ class ClassDemand:
 class Demand:
     """All classes of a service, by class number."""
 
-    __slots__ = ("classes", "heard", "newest", "since")
+    __slots__ = ("classes", "heard", "newest", "season", "since")
 
     def __init__(self) -> None:
         self.classes: dict[int, ClassDemand] = {}
         self.newest: int | None = None
         self.since: int | None = None
         """The first second with telemetry."""
+        self.season = Season()
+        """Requests a second of all classes."""
         self.heard = np.zeros(RING_S, dtype=np.bool_)
         """Seconds within `GAP_S` after telemetry of any kind."""
 
@@ -75,6 +78,8 @@ class Demand:
         gone = min(second - self.newest, RING_S)
         if gone <= 0:
             return
+        if second // BIN_S > self.newest // BIN_S:
+            self._end_bin(self.newest // BIN_S)
         furthest = second + AHEAD_S
         where = np.arange(furthest - gone + 1, furthest + 1) % RING_S
         self.heard[where] = False
@@ -82,6 +87,14 @@ class Demand:
             known.requests[where] = 0.0
             known.input_tokens[where] = 0.0
         self.newest = second
+
+    def _end_bin(self, number: int) -> None:
+        """The ten minutes that end now, where telemetry covers most of them."""
+        last = min((self.newest or 0) - number * BIN_S + 1, self.seconds)
+        if self.known(last).sum() * 2 > BIN_S:
+            order = self.order(last)
+            requests = sum(float(known.requests[order].sum()) for known in self.classes.values())
+            self.season.put(number, requests / last)
 
     def hear(self, at: Floats) -> None:
         """Telemetry of any kind covers the seconds after it."""

@@ -14,11 +14,21 @@ from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
+from poolwright.forecasting.season import Season
 
 FORMAT: Final = 1
 KINDS: Final = {
     kind.__name__: kind
-    for kind in (Calibration, ClassDemand, Demand, Drift, PoolLearner, SpeedEstimator, StartupTimes)
+    for kind in (
+        Calibration,
+        ClassDemand,
+        Demand,
+        Drift,
+        PoolLearner,
+        Season,
+        SpeedEstimator,
+        StartupTimes,
+    )
 }
 
 

@@ -45,10 +45,17 @@ class Forecast:
         return 1.0 - best / naive if naive > 0 else 0.0
 
 
-def forecast(values: Floats, weights: Floats, horizon: int, quantile: float) -> Forecast | None:
+def forecast(
+    values: Floats,
+    weights: Floats,
+    horizon: int,
+    quantile: float,
+    ratios: Floats | None = None,
+) -> Forecast | None:
     """Forecast at the end of `values`; None while there is too little history.
 
-    `weights` says how much each block counts (its requests).
+    `weights` says how much each block counts (its requests). `ratios` is by how much the demand
+    usually changes from each block to the one `horizon` later; NaN where nobody knows.
     """
     count = len(values) - horizon
     if count < LEAST_RESIDUALS:
@@ -61,7 +68,7 @@ def forecast(values: Floats, weights: Floats, horizon: int, quantile: float) -> 
         weight = np.ones(count)
     results: dict[str, tuple[float, float]] = {}
     points: dict[str, float] = {}
-    for name, expected in models(values, horizon).items():
+    for name, expected in models(values, horizon, ratios).items():
         known = ~np.isnan(expected[:count])
         if known.sum() < LEAST_RESIDUALS or np.isnan(expected[-1]):
             continue
@@ -93,18 +100,21 @@ def episodes(values: Floats) -> int:
     return int((above[1:] & ~above[:-1]).sum())
 
 
-def models(values: Floats, horizon: int) -> dict[str, Floats]:
+def models(values: Floats, horizon: int, ratios: Floats | None = None) -> dict[str, Floats]:
     """The built-in point forecasts, one value a block."""
     fast, slow = smoothed(values, 3.0), smoothed(values, 18.0)
     long = smoothed(values, 90.0)
     trend = smoothed(np.diff(slow, prepend=slow[:1]), 12.0)
-    return {
+    found = {
         "naive": values,
         "level": fast,
         "slow_level": slow,
         "trend": np.maximum(slow + trend * (horizon + 6.0), 0.0),
         "mean": long,
     }
+    if ratios is not None:
+        found["season"] = fast * ratios
+    return found
 
 
 def smoothed(values: Floats, blocks: float) -> Floats:
