@@ -106,7 +106,7 @@ def test_a_model_that_knows_nothing_gets_no_say(monkeypatch) -> None:
     values = 10.0 + rng.normal(0.0, 0.5, LONG)
     known = ahead(values)
     noise = rng.uniform(0.0, 100.0, LONG)
-    monkeypatch.setattr(ensemble, "models", lambda v, h: models(v, h) | {"dice": noise})
+    monkeypatch.setattr(ensemble, "models", lambda *given: models(*given) | {"dice": noise})
     with_dice = ahead(values)
     assert with_dice.models["dice"][2] < 1e-6
     assert with_dice.value == pytest.approx(known.value, rel=1e-3)
@@ -118,8 +118,9 @@ def test_a_model_that_has_said_too_little_yet_is_left_out(monkeypatch) -> None:
     young[: 60 - HORIZON - LEAST_RESIDUALS + 1] = np.nan
     gone[-1] = np.nan
     more = {"young": young, "gone": gone}
-    monkeypatch.setattr(ensemble, "models", lambda v, h: models(v, h) | more)
-    assert set(ahead(values).models) == set(models(values, HORIZON))
+    usual = set(ahead(values).models)
+    monkeypatch.setattr(ensemble, "models", lambda *given: models(*given) | more)
+    assert set(ahead(values).models) == usual
     young[60 - HORIZON - LEAST_RESIDUALS] = 1.0
     assert "young" in ahead(values).models
 
@@ -147,11 +148,13 @@ def test_a_forecast_is_never_negative() -> None:
 
 
 def test_recent_misses_count_for_more_than_old_ones() -> None:
-    calm, wild = np.full(600, 10.0), np.full(600, 10.0)
-    wild[1::2] = 14.0
-    lately_calm = np.concatenate((wild, calm))
-    lately_wild = np.concatenate((calm, wild))
-    assert ahead(lately_wild, quantile=0.8).value > ahead(lately_calm, quantile=0.8).value
+    rng = np.random.default_rng(4)
+    wild, calm = 10.0 + rng.normal(0.0, 3.0, 600), np.full(600, 10.0)
+    lately_calm = ahead(np.concatenate((wild, calm)), quantile=0.8)
+    lately_wild = ahead(np.concatenate((calm, wild)), quantile=0.8)
+    # After two and a half half-lives the old ones are a sixth of what counts.
+    assert lately_calm.value < 10.2
+    assert lately_wild.value > 11.5
 
 
 def test_blocks_with_more_requests_count_for_more() -> None:
@@ -176,6 +179,9 @@ def test_blocks_with_more_requests_count_for_more() -> None:
         (19, 0.95, 19.0),
         (39, 0.95, 38.0),
         (1, 0.5, 1.0),
+        # Without it, the fifth of ten and the 18th of twenty.
+        (10, 0.5, 6.0),
+        (20, 0.9, 19.0),
     ],
 )
 def test_the_quantile_is_corrected_for_few_values(count, quantile, expected) -> None:
