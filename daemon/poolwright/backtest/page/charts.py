@@ -95,10 +95,14 @@ def _binned(drawn: Chart, end: float, values: Sequence[tuple[float, float | None
 
 
 def replicas(result: Backtest, trace: int, pool: str) -> str:
-    """Ready and starting ones under the rules; everybody's ready ones as lines; decisions."""
+    """Ready and starting ones under the rules; everybody's ready ones as lines; decisions.
+
+    Whoever pays more than twice as much does not stretch the axis: such lines end at the top.
+    """
     ours, end = result.sweeps[trace, OURS].best, axis_end(result, trace)
     runs = [result.sweeps[trace, name].best for name in result.contenders]
-    highest = max(int(_ordered(run, pool).max(initial=0)) for run in runs)
+    compared = [run for run in runs if run.cost_usd <= 2.0 * ours.cost_usd]
+    highest = max(int(_ordered(run, pool).max(initial=0)) for run in compared)
     drawn = _timed(f"replicas of {pool}", "replicas", end, ticks(highest, 5), 300.0)
     ready = _steps(drawn, ours, ours.timeline.ready[pool], end)
     total = _steps(drawn, ours, _ordered(ours, pool), end)
@@ -156,10 +160,11 @@ def minutes_below(result: Backtest, trace: int) -> str:
 def money(result: Backtest, trace: int) -> str:
     """Runs of the sweeps: what they cost, and how many more requests missed their SLO than may.
 
-    Those that are far dearer than any in the table are left out.
+    Those far dearer than any that keeps the goal are left out; a best one stands at the edge.
     """
     sweeps = [result.sweeps[trace, name] for name in result.contenders]
-    dearest = DEARER * max(sweep.best.cost_usd for sweep in sweeps)
+    chosen_usd = [s.best.cost_usd for s in sweeps if s.keeps or s.best.contender == OURS]
+    dearest = DEARER * max(chosen_usd)
     misses = [max(missed, 0.01) for sweep in sweeps for _, missed in sweep.tried]
     across = ticks(dearest, 8)
     low, high = 10 ** np.floor(np.log10(min(misses))), 10 ** np.ceil(np.log10(max(misses)))

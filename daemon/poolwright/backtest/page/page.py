@@ -96,7 +96,7 @@ def _trace(result: Backtest, trace: int) -> str:
         _card(
             "Cost against attainment",
             "The sweeps' runs, but for those that are far dearer; the large dots are the ones of "
-            "the table. Lower is better, and so is further left.",
+            "the table (a dearer one stands at the edge). Lower is better, and so is further left.",
             _swatches(result, ticked=True) + charts.money(result, trace),
         )
     )
@@ -125,7 +125,8 @@ def _pool(result: Backtest, trace: int, pool: str) -> list[str]:
         _card(
             f"Replicas: {pool}",
             "Dark: ready under the rules; pale: starting. Lines: ready replicas of the others. "
-            "Triangles are decisions that scaled; their reasons show on hover.",
+            "One that leaves the chart is cut off at its top. Triangles are decisions that scaled; "
+            "their reasons show on hover.",
             _swatches(result, ticked=False) + charts.replicas(result, trace, pool),
         )
     )
