@@ -34,13 +34,13 @@ def slo(
     if share is not None and share.count is not None:
         # An accelerator: the plan over all pools counts for it.
         return Proposal(name, "slo", share.count, _evidence(found), blind, detail=share.detail)
+    backlog = _backlog(found, ready) if found.learned else 0.0
     if not found.learned:
         replicas, detail = _before_learning(found, current, ready)
     elif found.upper is None:
-        replicas = max(current, _ceil(found.level + _backlog(found, ready)))
+        replicas = max(current, _ceil(found.level + backlog))
         detail = f"{found.history_s:.0f} s of history are too little for a forecast"
     else:
-        backlog = _backlog(found, ready)
         replicas = _ceil(found.upper + backlog)
         # Below what was ever tried, one step at a time: the model may be wrong there.
         careful = _ceil(found.upper / min(1.0, found.capacity.tested + TRIAL))
@@ -53,7 +53,10 @@ def slo(
             detail += f", {backlog:.2f} for the queue"
     if not found.capacity.meets:
         detail += f"; no load of this pool meets the SLO of {request_class}"
-    return Proposal(name, "slo", replicas, _evidence(found), blind, detail=detail)
+    evidence = _evidence(found)
+    if backlog:
+        evidence["backlog"] = backlog
+    return Proposal(name, "slo", replicas, evidence, blind, detail=detail)
 
 
 def forecast(name: str, found: Assessment | None, *, trusted: bool) -> tuple[Proposal, bool]:
