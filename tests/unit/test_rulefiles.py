@@ -64,7 +64,7 @@ def test_the_examples_load() -> None:
     assert isinstance(trigger, ThresholdTrigger)
     assert (trigger.change, trigger.amount, trigger.for_s) == (Change.ADD, Amount(0, 0.5), 30.0)
     assert trigger.when.names == {"waiting", "ready", "kv", "slow"}
-    assert [s.name for s in chat.signals if s.builtin] == ["ready"]
+    assert [s.name for s in chat.signals if s.builtin] == ["ready", "demand"]
 
 
 def test_the_revision_follows_the_contents_and_not_the_folder() -> None:
@@ -335,8 +335,8 @@ def test_a_schedule_by_daylight_saving(
 
 
 def test_a_schedule_of_the_examples_by_weekday() -> None:
-    ramp = load(RULES).services[0].triggers[2]
-    assert isinstance(ramp, ScheduleTrigger)
+    triggers = load(RULES).services[0].triggers
+    (ramp,) = (trigger for trigger in triggers if isinstance(trigger, ScheduleTrigger))
     zone = ZoneInfo("Europe/Paris")
     monday = datetime(2026, 1, 12, 8, 0, tzinfo=zone).timestamp()
     sunday = datetime(2026, 1, 11, 8, 0, tzinfo=zone).timestamp()
@@ -403,7 +403,8 @@ def test_rule_tests_of_the_examples_parse_and_name_what_exists() -> None:
         assert set(test.steps[0].signals.values()) == {"missing"}
         assert (first.outcome, first.reason) == (Outcome.BLOCKED, Reason.TELEMETRY_UNHEALTHY)
         for step in test.steps:
-            assert step.signals.keys() == {s.name for s in service.signals if not s.builtin}
+            named = {s.name for s in service.signals if not s.builtin}
+            assert step.signals.keys() == named | {"demand"}
             assert step.expect.keys() <= pools
 
 
