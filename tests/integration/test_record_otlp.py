@@ -1,6 +1,7 @@
 """Decisions' traces read back through a real OTLP receiver, over gRPC and over HTTP."""
 
 import gzip
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,15 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
 
+from poolwright.model.assessment import (
+    Advantage,
+    Alternative,
+    Assessment,
+    Basis,
+    Capacity,
+    ModelForecast,
+    Share,
+)
 from poolwright.model.decision import (
     Decision,
     LimitEffect,
@@ -33,6 +43,20 @@ from poolwright.record.traces import Tracing
 from poolwright.runtime.rebuilding import rebuild
 from poolwright.settings import ClockSettings, Settings, TraceSettings
 
+FOUND = Assessment(
+    "meet-slo", "chat", 1000.0, True,
+    Capacity(
+        Basis.MEASURED, 0.012, 0.0004, 0.01, 0.0001, 0.03, 1240.0, 0.8, 64.0, 2.1, 3.2, 6700.0,
+        1.17, drift="prefill 20 ms, was 10 ms",
+    ),
+    2.9, 3.0, 1.1, 1.3, 0.9, 1.4, 4.7, 0.98, 143.0, 133.0, 7, 3300.0, 0.17,
+    {"naive": ModelForecast(4.9, 0.06, 0.3), "mean": ModelForecast(4.6, 0.04, 0.7)},
+)  # fmt: skip
+ADVANTAGE = Advantage(
+    "gpu", True, "economic", "cheaper", 0.3, 0.15, 0.7, 0.6, 900.0, 600.0,
+    Basis.MEASURED, Basis.DECLARED,
+    (Alternative("default pools", {"h100": 9}, 36.0, 1.9, 0.0),),
+)  # fmt: skip
 DECISION = Decision(
     "0123456789abcdef0123456789abcdef",
     1000.0,
@@ -49,6 +73,7 @@ DECISION = Decision(
     PoolInputs(
         1000.0, "r1", "chat", "gpu", None, (), Health(), 0.0,
         (TraceContext("chat", "a" * 32, "b" * 16),),
+        (FOUND,), Share({"chat": 0.6}, 4, "cheapest mix"), ADVANTAGE,
     ),
     b"{}",
 )  # fmt: skip
@@ -148,8 +173,11 @@ def test_a_decision_is_one_trace_with_links_triggers_limits_and_calls(receiver) 
     spans = found.spans
     page = (Path(__file__).parents[2] / "docs" / "traces.md").read_text()
     named = {span.name for span in spans} | {a.key for span in spans for a in span.attributes}
+    named |= {event.name for span in spans for event in span.events}
     named |= {a.key for span in spans for event in span.events for a in event.attributes}
     assert {name for name in named if f"`{name}`" not in page} == set()
+    catalogue = set(re.findall(r"`(poolwright\\.[a-z_.0-9]+)`", page))
+    assert catalogue - named == set(), "nothing is documented that no span has"
     assert {span.trace_id.hex() for span in spans} == {DECISION.id}
     assert len({span.span_id for span in spans}) == len(spans)
     (root,) = [span for span in spans if not span.parent_span_id]
@@ -159,7 +187,9 @@ def test_a_decision_is_one_trace_with_links_triggers_limits_and_calls(receiver) 
     ]
     children = [span.name for span in spans if span.parent_span_id == root.span_id]
     assert sorted(children) == [
+        "poolwright.allocation",
         "poolwright.confirm",
+        "poolwright.forecast",
         "poolwright.limits",
         "poolwright.trigger",
         "poolwright.trigger",
@@ -190,7 +220,7 @@ def test_without_an_endpoint_spans_go_to_the_journal() -> None:
     tracing = Tracing(TraceSettings(), sink)
     tracing.trace_decision(DECISION)
     assert tracing.flush(5.0)
-    assert sink.ids == [DECISION.id] * 4
+    assert sink.ids == [DECISION.id] * 6
     tracing.close()
 
 
@@ -199,6 +229,8 @@ SPANS_OF_ONE = sorted(
         "poolwright.decision",
         "poolwright.trigger",
         "poolwright.trigger",
+        "poolwright.forecast",
+        "poolwright.allocation",
         "poolwright.limits",
         "provider.scale",
         "provider.attempt",
@@ -228,7 +260,7 @@ def make_and_trace(number: int, journal: Journal, tracing: Tracing) -> None:
 def test_spans_lost_while_the_receiver_is_down_are_counted_and_rebuilt(receiver, tmp_path) -> None:
     found, traces = receiver
     settings = Settings(
-        data=tmp_path, traces=traces, clock=ClockSettings(speed=2.0, origin_event_s=0.0)
+        data=tmp_path, tracing=traces, clock=ClockSettings(speed=2.0, origin_event_s=0.0)
     )
     settings.clock.origin_wall_s = time.time() - 1000.0  # Event time is about 2000 s.
     journal = Journal(tmp_path / "journal.db")
@@ -261,7 +293,7 @@ def test_spans_lost_while_the_receiver_is_down_are_counted_and_rebuilt(receiver,
     assert len({span.trace_id for span in found.spans}) < 7
 
     assert rebuild(settings, "24h", None, answers, answers) == 0
-    assert "49 spans of 7 decisions sent" in answers.export_text()
+    assert "63 spans of 7 decisions sent" in answers.export_text()
     spans = {(span.trace_id, span.span_id): span for span in found.spans}
     for span in found.spans:
         assert span == spans[span.trace_id, span.span_id]
@@ -277,11 +309,11 @@ def test_spans_lost_while_the_receiver_is_down_are_counted_and_rebuilt(receiver,
 
 
 def test_more_spans_than_may_wait_are_counted_at_once() -> None:
-    tracing = Tracing(TraceSettings(otlp_endpoint="http://127.0.0.1:1"), NoSink(), capacity=6)
+    tracing = Tracing(TraceSettings(otlp_endpoint="http://127.0.0.1:1"), NoSink(), capacity=9)
     tracing.trace_decision(DECISION)
     assert tracing.dropped == 0
     tracing.trace_decision(replace(DECISION, id="1" * 32))
-    assert tracing.waiting + tracing.dropped == 8
-    assert tracing.dropped >= 2
+    assert tracing.waiting + tracing.dropped == 12
+    assert tracing.dropped >= 3
     tracing.close()
-    assert (tracing.waiting, tracing.dropped) == (0, 8)
+    assert (tracing.waiting, tracing.dropped) == (0, 12)

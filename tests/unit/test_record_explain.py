@@ -268,7 +268,7 @@ def test_times_and_durations(monkeypatch) -> None:
         ("ttft", "p95", 0.25, "250 ms"),
         ("ttft", "p95", 3.109, "3.109 s"),
         ("ttft", "count", 12.0, "12 samples"),
-        ("kv_cache_usage", "max", 0.853, "85.3 %"),
+        ("kv_cache_usage", "max", 0.853, "85.3%"),
         ("arrivals", "rate", 2.5, "2.5 requests/s"),
         ("arrivals", "count", 12_000.0, "12,000 requests"),
         ("generation_tokens_total", "slope", 1234.5, "1,234 tokens/s"),
@@ -286,7 +286,7 @@ def test_a_signal_without_a_value_says_why() -> None:
     )
     rule = SignalRule("kv", "kv_cache_usage", "max", 30.0, across="p90")
     assert signal_line(missing, rule) == (
-        "kv has no usable value: too few replicas report, last value 50 %"
+        "kv has no usable value: too few replicas report, last value 50%"
         " (kv_cache_usage: highest over 30 s, p90 of the replicas; 1 of 3 replicas report,"
         " newest 9 s old)"
     )

@@ -24,6 +24,19 @@ POOL: dict[str, Any] = {
     "decided_from": 2,
     "decided_to": 3,
     "owned": True,
+    "learned": [],
+    "share": None,
+    "advantage_granted": None,
+}
+LEARNED = {
+    "trigger": "meet-slo",
+    "class": "chat",
+    "basis": "measured",
+    "meets": True,
+    "carried_requests_per_s": 3.21,
+    "need_replicas": 1.1,
+    "upper_replicas": 4.7,
+    "horizon_s": 143.0,
 }
 BODY: dict[str, Any] = {
     "at": 1000.0,
@@ -77,6 +90,30 @@ def test_all_is_well() -> None:
 )  # fmt: skip
 def test_what_is_wrong_is_said(changes: dict[str, Any], part: str) -> None:
     assert part in " ".join(shown(**changes).split())
+
+
+@pytest.mark.parametrize(
+    ("pool", "found", "line"),
+    [
+        ({}, {}, "carries 3.21 req/s a replica, needs 1.1, 4.7 in 2 min 23 s"),
+        ({}, {"upper_replicas": None}, "carries 3.21 req/s a replica, needs 1.1"),
+        (
+            {"share": {"chat": 0.0}, "advantage_granted": False},
+            {"basis": "declared"},
+            "carries 3.21 req/s a replica (declared), no advantage",
+        ),
+        (
+            {"share": {"chat": 0.5}, "advantage_granted": True},
+            {"meets": False, "upper_replicas": None},
+            "carries 3.21 req/s a replica, cannot meet the SLO of chat, needs 1.1, advantage",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_was_learned_has_its_line(width, pool, found, line) -> None:
+    text = shown(width, pools=[POOL | pool | {"learned": [LEARNED | found, LEARNED]}])
+    last = [row.split("│")[-2].strip() for row in text.splitlines() if row.count("│") > 4]
+    assert " ".join(last).endswith(line)
 
 
 def test_unknown_counts_are_no_zeros_and_services_stand_apart() -> None:

@@ -10,7 +10,9 @@ from rich.tree import Tree
 from poolwright.model.decision import Decision, LimitEffect, Proposal
 from poolwright.model.pool import ActionStatus
 from poolwright.model.rule import ServiceRule, SignalRule
+from poolwright.record.advantage_view import advantage_rows, alternatives_table
 from poolwright.record.journal import StoredAction, StoredDecision
+from poolwright.record.learned import learned_rows, learned_why
 from poolwright.record.sentences import CAUSES, OUTCOMES, REASONS
 from poolwright.record.wording import brief_duration, duration, quantity, signal_line, when
 
@@ -23,7 +25,7 @@ def explain(
     now: float,
     rule: ServiceRule | None = None,
 ) -> Tree:
-    """The tree: what, why, triggers, limits, signals, and what the provider did.
+    """The tree: what, why, triggers, limits, what was learned, signals, and what the provider did.
 
     `rule` is the service's rule of the decision's revision: it names units and statistics. `now`
     is what times are told against, in epoch seconds.
@@ -33,7 +35,7 @@ def explain(
     _add(tree, f"because {REASONS[decision.reason]} ({decision.reason})")
     triggers = _add(tree, "triggers")
     for proposal in decision.proposals:
-        _add(triggers, f"{proposal.trigger}: {wish(proposal, signals)}")
+        _add(triggers, f"{proposal.trigger}: {wish(proposal, decision, signals)}")
     if not decision.proposals:
         _add(triggers, "none belongs to this pool, or the pool is unknown")
     limits = _add(tree, "limits that changed the number")
@@ -41,6 +43,7 @@ def explain(
         _add(limits, limit_line(effect))
     if not decision.limits:
         _add(limits, "none")
+    _learned(tree, decision)
     shown = _add(tree, "signals")
     for signal in decision.inputs.signals:
         _add(shown, signal_line(signal, signals.get(signal.name)))
@@ -52,6 +55,20 @@ def explain(
     _actions(tree, decision, actions)
     _add(tree, f"rules {decision.rules_revision}, decision and trace {decision.id}")
     return tree
+
+
+def _learned(tree: Tree, decision: Decision) -> None:
+    rows = list(learned_rows(decision))
+    if rows:
+        branch = _add(tree, "what was learned")
+        for name, text in rows:
+            _add(branch, f"{name}: {text}")
+    advantage = decision.inputs.advantage
+    if advantage is not None:
+        branch = _add(tree, "advantage over the default pools")
+        for name, text in advantage_rows(advantage):
+            _add(branch, f"{name}: {text}")
+        branch.add(alternatives_table(advantage))
 
 
 def _add(tree: Tree, text: str) -> Tree:
@@ -77,10 +94,13 @@ def headline(decision: Decision) -> str:
     return f"{decision.pool}: {OUTCOMES[decision.outcome]} {change}"
 
 
-def wish(proposal: Proposal, signals: dict[str, SignalRule]) -> str:
-    """What a trigger asked for and on which numbers."""
+def wish(proposal: Proposal, decision: Decision, signals: dict[str, SignalRule]) -> str:
+    """What a trigger of the decision asked for and on which numbers."""
     asked = "no opinion" if proposal.replicas is None else f"asks for {proposal.replicas}"
     lacked = f"; lacks {', '.join(proposal.blind)}" if proposal.blind else ""
+    learned = learned_why(proposal, decision.inputs)
+    if learned is not None:
+        return f"{asked}{lacked}: {learned}"
     return f"{asked}{lacked}; {proposal.detail}{evidence(proposal, signals)}"
 
 

@@ -1,10 +1,11 @@
 """Why a pool has its count: what it has, what led to it, and what would change it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +20,7 @@ from poolwright.model.rule import (
     TargetTrigger,
     ThresholdTrigger,
 )
+from poolwright.record.advantage_view import advantage_rows, alternatives_table
 from poolwright.record.explain import (
     ID_SHOWN,
     evidence,
@@ -28,38 +30,45 @@ from poolwright.record.explain import (
     signal_rules,
     wish,
 )
+from poolwright.record.learned import Row, learned_rows, learned_why
 from poolwright.record.pool_story import Origin, PoolStory
 from poolwright.record.sentences import REASONS
 from poolwright.record.wording import ago, amount, duration, quantity, signal_line, when
 
 SILENT_HEARTBEATS = 3
 """Without so many heartbeats the daemon is not at work, and the page says so."""
-Row = tuple[str, str]
 
 
 def explain_pool(story: PoolStory, now: float, rule: ServiceRule | None = None) -> Group:
     """The page. `rule` is the service's rule of the newest decision's revision."""
     latest = story.latest
-    parts: list[Text | Table] = [
+    parts: list[RenderableType] = [
         Text(f"{story.pool} {_has(story)}", style="bold"),
         Text(f"as of the last decision, {when(latest.at, now)}"),
     ]
     silent_s = now - latest.at
     if rule is not None and silent_s > SILENT_HEARTBEATS * rule.heartbeat_s:
         parts.append(Text(f"Nothing was recorded for {duration(silent_s)}: is the daemon running?"))
-    for title, rows in (
-        (f"Why {story.count}", _why(story, now, rule)),
-        ("Why it stays" if not latest.acts else "What happens now", _now(story, now, rule)),
-        ("What would change it", _next(latest, rule)),
-        ("Signals", _signals(latest, rule)),
-    ):
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(overflow="fold")
-        for name, text in rows:
-            table.add_row(Text(f"  {name}"), Text(text))
-        parts += [Text(), Text(title, style="bold"), table]
+    parts += _section(f"Why {story.count}", _why(story, now, rule))
+    parts += _section("What happens now" if latest.acts else "Why it stays", _now(story, now, rule))
+    parts += _section("What would change it", _next(latest, rule))
+    parts += _section("What was learned", learned_rows(latest))
+    advantage = latest.inputs.advantage
+    if advantage is not None:
+        parts += _section("Advantage over the default pools", advantage_rows(advantage))
+        parts.append(Padding(alternatives_table(advantage), (0, 0, 0, 2)))
+    parts += _section("Signals", _signals(latest, rule))
     return Group(*parts)
+
+
+def _section(title: str, rows: Iterable[Row]) -> list[RenderableType]:
+    """A title and its rows; nothing where there are none."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, text in rows:
+        table.add_row(Text(f"  {name}"), Text(text))
+    return [Text(), Text(title, style="bold"), table] if table.row_count else []
 
 
 def _has(story: PoolStory) -> str:
@@ -107,12 +116,12 @@ def _why(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
 def _because(change: Decision, signals: dict[str, SignalRule]) -> str:
     """The trigger that won: the highest proposal; without one, the bounds."""
     wishes = [p for p in change.proposals if p.replicas is not None]
-    if change.reason is Reason.BOUNDS or not wishes:
+    if change.reason is not Reason.PROPOSED or not wishes:
         return REASONS[change.reason]
     winner = max(wishes, key=lambda proposal: proposal.replicas or 0)
-    return (
-        f"{winner.trigger} asked for {winner.replicas}: {winner.detail}{evidence(winner, signals)}"
-    )
+    learned = learned_why(winner, change.inputs, past=True)
+    numbers = f"{winner.detail}{evidence(winner, signals)}" if learned is None else learned
+    return f"{winner.trigger} asked for {winner.replicas}: {numbers}"
 
 
 def _now(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row]:
@@ -131,7 +140,7 @@ def _now(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
 def _next(latest: Decision, rule: ServiceRule | None) -> Iterator[Row]:
     signals = signal_rules(rule)
     for proposal in latest.proposals:
-        yield proposal.trigger, wish(proposal, signals) + _condition(proposal, latest, rule)
+        yield proposal.trigger, wish(proposal, latest, signals) + _condition(proposal, latest, rule)
     if not latest.proposals:
         yield "triggers", "no trigger belongs to this pool, or the pool is unknown"
     if rule is None:

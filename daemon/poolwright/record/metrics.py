@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, PoolReport
+from poolwright.record.learned_metrics import LearnedGauges
 
 PREFIX = "poolwright_"
 
@@ -65,6 +66,8 @@ class DaemonMetrics:
         self._failed = gauge("rules_reload_failed", "1 while the newest rules are refused.")
         self._info = gauge("rules_info", "The revision in force.", "revision")
         self._dead_dropped = gauge("dead_letters_dropped", "Dead letters that were not written.")
+        self._learned = LearnedGauges(PREFIX)
+        registry.register(self._learned)
         self._startup = Histogram(
             PREFIX + "startup_seconds",
             "From order to ready.",
@@ -108,6 +111,7 @@ class DaemonMetrics:
         self._decisions.labels(
             decision.service, decision.pool, decision.outcome.value, decision.reason.value
         ).inc()
+        self._learned.note(decision)
 
     def called(self, operation: str, seconds: float, error: str) -> None:
         self._calls.labels(operation, error).observe(seconds)

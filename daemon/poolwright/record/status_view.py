@@ -10,7 +10,7 @@ from rich.text import Text
 
 from poolwright.model.decision import Outcome
 from poolwright.record.sentences import OUTCOMES, REASONS
-from poolwright.record.wording import ago, duration
+from poolwright.record.wording import ago, duration, exact_duration, replicas, rounded
 
 Body = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def _service(service: str, pools: Iterable[Body], now: float) -> Table:
             pool["pool"],
             *(_text(pool[key]) for key in ("ready", "starting", "desired")),
             f"{pool['min']} to {pool['max']}",
-            Text(_last(pool, now)),
+            Text("\n".join([_last(pool, now), *_learned(pool)])),
         )
     table.title = f"{service}, mode {mode}"
     return table
@@ -64,6 +64,23 @@ def _last(pool: Body, now: float) -> str:
         change += " replicas"
     reason = REASONS.get(pool["reason"], pool["reason"])
     return f"{outcome} {change}, {ago(now - pool['decided_at'])}: {reason} ({pool['reason']})"
+
+
+def _learned(pool: Body) -> Iterator[str]:
+    """A line for the first trigger that decides by what was learned; the others are in --json."""
+    for found in pool["learned"][:1]:
+        parts = [f"carries {rounded(found['carried_requests_per_s'])} req/s a replica"]
+        parts[0] += "" if found["basis"] == "measured" else f" ({found['basis']})"
+        if not found["meets"]:
+            parts.append(f"cannot meet the SLO of {found['class']}")
+        if pool["share"] is None or any(pool["share"].values()):
+            parts.append(f"needs {replicas(found['need_replicas'])}")
+            if found["upper_replicas"] is not None:
+                horizon = exact_duration(found["horizon_s"])
+                parts.append(f"{replicas(found['upper_replicas'])} in {horizon}")
+        if pool["advantage_granted"] is not None:
+            parts.append("advantage" if pool["advantage_granted"] else "no advantage")
+        yield ", ".join(parts)
 
 
 def _facts(body: Body) -> Iterator[tuple[str, str, bool]]:

@@ -6,7 +6,7 @@ to its telemetry's contexts: an unsampled producer must not erase it.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -28,10 +28,10 @@ from typing_extensions import override
 from poolwright.model.decision import Decision, LimitEffect, Proposal
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt
 from poolwright.record.exporting import CAPACITY, CountedExport, SpanSink, make_exporter
+from poolwright.record.learned_spans import Attribute, Attributes, Child, learned_children
 from poolwright.settings import TraceSettings
 
 MAX_LINKS = 128
-Attributes = Mapping[str, str | float | int | bool | Sequence[str]]
 
 
 class _DerivedIds(IdGenerator):
@@ -82,7 +82,7 @@ class Tracing:
         return self._export.waiting
 
     def trace_decision(self, decision: Decision) -> None:
-        """The root span, a child per trigger, and one for the limits."""
+        """The root span and its children: each trigger and forecast, the allocation, the limits."""
         at_ns = int(decision.at * 1e9)
         contexts = decision.inputs.contexts
         links = [
@@ -93,26 +93,11 @@ class Tracing:
             decision, "root", "poolwright.decision", Context(), at_ns, _decision(decision), links
         )
         context = set_span_in_context(root)
-        for number, proposal in enumerate(decision.proposals):
-            self._start(
-                decision,
-                f"trigger {number}",
-                "poolwright.trigger",
-                context,
-                at_ns,
-                _proposal(proposal),
-            ).end(at_ns)
-        limits = self._start(
-            decision,
-            "limits",
-            "poolwright.limits",
-            context,
-            at_ns,
-            {"poolwright.limits.count": len(decision.limits)},
-        )
-        for effect in decision.limits:
-            limits.add_event("poolwright.limit", _limit(effect), at_ns)
-        limits.end(at_ns)
+        for child in _children(decision):
+            span = self._start(decision, child.what, child.name, context, at_ns, child.attributes)
+            for name, attributes in child.events:
+                span.add_event(name, attributes, at_ns)
+            span.end(at_ns)
         root.end(at_ns)
 
     def trace_action(
@@ -196,6 +181,15 @@ def _span_id(decision_id: str, what: str) -> int:
     return int.from_bytes(digest[:8], "big") or 1
 
 
+def _children(decision: Decision) -> Iterator[Child]:
+    for number, proposal in enumerate(decision.proposals):
+        yield Child(f"trigger {number}", "poolwright.trigger", _proposal(proposal))
+    yield from learned_children(decision.inputs)
+    events = tuple(("poolwright.limit", _limit(effect)) for effect in decision.limits)
+    count: Attributes = {"poolwright.limits.count": len(decision.limits)}
+    yield Child("limits", "poolwright.limits", count, events)
+
+
 def _decision(decision: Decision) -> Attributes:
     return {
         "poolwright.decision.id": decision.id,
@@ -211,7 +205,7 @@ def _decision(decision: Decision) -> Attributes:
 
 
 def _proposal(proposal: Proposal) -> Attributes:
-    known: dict[str, str | float | int | bool | Sequence[str]] = {
+    known: dict[str, Attribute] = {
         "poolwright.trigger.name": proposal.trigger,
         "poolwright.trigger.kind": proposal.kind,
         "poolwright.trigger.detail": proposal.detail,
@@ -233,7 +227,7 @@ def _limit(effect: LimitEffect) -> Attributes:
 
 
 def _action(report: ActionReport) -> Attributes:
-    known: dict[str, str | float | int | bool | Sequence[str]] = {
+    known: dict[str, Attribute] = {
         "poolwright.pool": report.pool,
         "poolwright.desired": report.desired,
         "poolwright.action.status": report.status.value,

@@ -51,6 +51,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / DAY_S:,.0f} days"
 
 
+def exact_duration(seconds: float) -> str:
+    """As `duration`, with the seconds below an hour: how far ahead a forecast looks."""
+    minutes, rest = divmod(round(seconds), 60)
+    if 2 <= minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return duration(seconds)
+
+
 def brief_duration(seconds: float) -> str:
     """As `duration`, with tenths where they matter: how long a call took."""
     seconds = max(seconds, 0.0)
@@ -84,13 +92,36 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def rounded(value: float) -> str:
+    """Three significant digits: `3.63`, `222`, `7,710`; what was learned is no more exact."""
+    if abs(value) < 100.0:
+        return f"{value:.3g}"
+    return f"{float(f'{value:.3g}'):,.0f}"
+
+
+def replicas(count: float) -> str:
+    """A fractional need at the precision that matters: `0`, `0.59`, `4.7`, `120`."""
+    if count < 0.005:
+        return "0"
+    if count < 1.0:
+        return f"{count:.2f}"
+    return f"{count:.1f}" if count < 100.0 else f"{count:,.0f}"
+
+
+def percent(share: float) -> str:
+    """`17%`; with a decimal below 3% and above 99%, where it matters."""
+    shown = abs(share) * 100.0
+    digits = 1 if 0.05 <= shown < 2.95 or 99.05 <= shown < 99.95 else 0
+    return f"{share * 100.0:,.{digits}f}%".replace("-", "\N{MINUS SIGN}")
+
+
 def quantity(value: float, rule: SignalRule | None) -> str:
     """The value with its unit, where the rule tells which."""
     if rule is None:
         return number(value)
     unit = _unit(rule)
     if unit == "%":
-        return f"{value * 100:.3g} %"
+        return f"{value * 100:.3g}%"
     if unit == "s" and 0 < abs(value) < 1:
         return f"{value * 1000:.3g} ms"
     return f"{number(value)} {unit}".rstrip()

@@ -7,6 +7,8 @@ from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, RuleSet, ServiceRule
 from poolwright.telemetry.source import KafkaSource
 
+_NOTHING_LEARNED: dict[str, Any] = {"learned": [], "share": None, "advantage_granted": None}
+
 
 def pools_body(rules: RuleSet, state: CoreState, source: KafkaSource) -> list[dict[str, Any]]:
     """One entry a pool; null where nothing is known, never zero."""
@@ -47,4 +49,32 @@ def _pool(service: ServiceRule, pool: PoolRule, state: CoreState, *, owned: bool
         "decided_from": None if recorded is None else recorded.current,
         "decided_to": None if recorded is None else recorded.desired,
         "owned": owned,
+        **(_learned(service, pool, state) if owned else _NOTHING_LEARNED),
+    }
+
+
+def _learned(service: ServiceRule, pool: PoolRule, state: CoreState) -> dict[str, Any]:
+    """As of the learner's last block; each needs and carries for its own trigger's SLO."""
+    learner = state.learners.get(service.service)
+    if learner is None:
+        return _NOTHING_LEARNED
+    plan = learner.block.plan.get(pool.name)
+    found = [one for (name, _), one in learner.block.assessed.items() if name == pool.name]
+    advantage = None if plan is None else plan.advantage
+    return {
+        "learned": [
+            {
+                "trigger": one.trigger,
+                "class": one.request_class,
+                "basis": one.capacity.basis.value,
+                "meets": one.capacity.meets,
+                "carried_requests_per_s": one.capacity.requests_per_s,
+                "need_replicas": one.need,
+                "upper_replicas": one.upper,
+                "horizon_s": one.horizon_s,
+            }
+            for one in found
+        ],
+        "share": None if plan is None else dict(plan.share.classes),
+        "advantage_granted": None if advantage is None else advantage.granted,
     }
