@@ -352,8 +352,9 @@ def _refs(part: Any) -> list[str]:
 
 def test_the_schema_is_json_with_the_keys_as_written() -> None:
     made = json.loads(json.dumps(schema(), allow_nan=False))
-    assert made["required"] == ["apiVersion", "service", "pools"]
-    assert made["additionalProperties"] is False
+    file = made["$defs"]["RuleFile"]
+    assert file["required"] == ["apiVersion", "service", "pools"]
+    assert file["additionalProperties"] is False
     assert {"when", "for", "keep", "add"} <= made["$defs"]["TriggerShape"]["properties"].keys()
     assert "class" in made["$defs"]["SignalShape"]["properties"]
     assert {ref.removeprefix("#/$defs/") for ref in _refs(made)} <= made["$defs"].keys()

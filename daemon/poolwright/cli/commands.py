@@ -85,6 +85,8 @@ def check(
     if as_json:
         _print_json([])
         return
+    for warning in rules.warnings:
+        sys.stderr.write(f"warning: {warning}\n")
     names = ", ".join(service.service for service in rules.services)
     out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
 

@@ -4,6 +4,7 @@ No clock, no I/O: the tick carries the time, the samples and what providers repo
 reuse the buffers of the state that it is given; the state given must not be used afterwards.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from poolwright.capacity.learner import ServiceLearner
 from poolwright.capacity.mix import Plan
 from poolwright.capacity.saving import dump_learner, load_learner
 from poolwright.decision.decide import decide_pool
+from poolwright.decision.fleet import claim_of, share_out
 from poolwright.decision.memory import (
     PoolMemory,
     current_count,
@@ -23,7 +25,7 @@ from poolwright.decision.memory import (
     observe_anew,
 )
 from poolwright.model.assessment import Assessment
-from poolwright.model.decision import Decision, PoolInputs
+from poolwright.model.decision import Decision, FleetRoom, PoolInputs
 from poolwright.model.names import NameTable
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import ForecastTrigger, PoolRule, RuleSet, ServiceRule, SloTrigger
@@ -117,11 +119,13 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
         state.revision = tick.rules.revision
     _fold(state, tick)
     decisions: list[Decision] = []
-    for service in tick.rules.services:
-        if tick.owned is None or service.service in tick.owned:
-            if tick.owned is not None and service.service not in state.owned:
-                _take_over(state, service, tick.at)
-            decisions.extend(_decide_service(state, service, tick))
+    owned = [s for s in tick.rules.services if tick.owned is None or s.service in tick.owned]
+    for service in owned:
+        if tick.owned is not None and service.service not in state.owned:
+            _take_over(state, service, tick.at)
+    rooms = _fleet_rooms(state, tick)
+    for service in owned:
+        decisions.extend(_decide_service(state, service, tick, rooms))
     state.owned = tick.owned or frozenset()
     return state, tuple(decisions)
 
@@ -169,7 +173,9 @@ def _use_learners(state: CoreState, rules: RuleSet) -> None:
             if known is None:
                 known = ServiceLearner(service, state.names)
                 if (saved := state.unused.get(service.service)) is not None:
-                    load_learner(known, saved)
+                    # What another version learned is learned anew.
+                    with contextlib.suppress(msgspec.ValidationError):
+                        load_learner(known, saved)
             else:
                 known.use(service)
             learners[service.service] = known
@@ -229,7 +235,30 @@ def _fold_contexts(state: CoreState, batch: SampleBatch) -> None:
         state.contexts[context.service] = (*kept, context)[-MAX_CONTEXTS:]
 
 
-def _decide_service(state: CoreState, service: ServiceRule, tick: Tick) -> list[Decision]:
+def _fleet_rooms(state: CoreState, tick: Tick) -> Mapping[str, FleetRoom]:
+    """What the services' common budget and stock leave each pool, before any of them decides."""
+    fleet = tick.rules.fleet
+    if fleet is None:
+        return {}
+    claims = [
+        claim_of(
+            fleet,
+            service,
+            pool,
+            state.memories.get(pool.name, PoolMemory()),
+            count=_known_count(state, pool),
+            reported=_report(state, pool, tick.at) is not None,
+            owned=tick.owned is None or service.service in tick.owned,
+        )
+        for service in tick.rules.services
+        for pool in service.pools
+    ]
+    return share_out(fleet, claims)
+
+
+def _decide_service(
+    state: CoreState, service: ServiceRule, tick: Tick, rooms: Mapping[str, FleetRoom]
+) -> list[Decision]:
     decisions: list[Decision] = []
     contexts = state.contexts.pop(service.service, ())
     plan = _plan(state, service, tick.at)
@@ -249,6 +278,7 @@ def _decide_service(state: CoreState, service: ServiceRule, tick: Tick) -> list[
             _assessments(state, service, pool, tick.at),
             None if planned is None else planned.share,
             None if planned is None else planned.advantage,
+            rooms.get(pool.name),
         )
         memory = state.memories.get(pool.name, PoolMemory())
         memory, decision = decide_pool(service, pool, inputs, memory)
@@ -268,6 +298,12 @@ def _told(state: CoreState, pool: PoolRule) -> int:
     if report is None:
         return last_count(memory)
     return current_count(memory, report)
+
+
+def _known_count(state: CoreState, pool: PoolRule) -> int | None:
+    """None of a pool that was never reported: unknown is not zero."""
+    memory = state.memories.get(pool.name, PoolMemory())
+    return _told(state, pool) if memory.counts or pool.name in state.reports else None
 
 
 def _other_cost(state: CoreState, service: ServiceRule, pool: PoolRule) -> float:

@@ -1,7 +1,8 @@
 """One pool at one instant: signals and memory in, a verdict and new memory out.
 
 The order of the merge is the one that docs/architecture.md promises: the highest proposal wins,
-then the limits of `poolwright.decision.limits`, in their order; the bounds last.
+then the limits of `poolwright.decision.limits`, in their order; the bounds last. After them comes
+what the fleet asks back.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from poolwright.decision.limits import Draft, apply_limits
+from poolwright.decision.limits import Draft, apply_limits, asked_back, claim, give_back, keeps
 from poolwright.decision.memory import (
     Command,
     PoolMemory,
@@ -34,6 +35,8 @@ from poolwright.model.rule import Mode, PoolRule, ServiceRule
 from poolwright.model.signal import SignalStatus
 from poolwright.triggers import TriggerMemory, View, evaluate
 
+FLEET = frozenset({Reason.FLEET_BUDGET, Reason.FLEET_STOCK})
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -55,6 +58,9 @@ def decide_pool(
     verdict, memory = _judge(service, pool, inputs, memory)
     if not _is_news(verdict, inputs, memory.recorded, service.heartbeat_s):
         return memory, None
+    if not any(effect.limit in FLEET for effect in verdict.limits):
+        # Of no influence, and so no part of the record: it is decided again without.
+        inputs = replace(inputs, fleet=None)
     decision = _decision(verdict, pool, inputs, encode_memory(before))
     recorded = Recorded(
         inputs.at,
@@ -122,11 +128,20 @@ def _judge(
         detail = f"{pool.min_replicas} to {pool.max_replicas} replicas"
         effects = (LimitEffect(Reason.BOUNDS, merged, wanted, detail),)
     draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool, inputs))
+    memory = replace(memory, wish=claim(draft) if wanted > current else wanted, keeps=keeps(draft))
     desired, limited = apply_limits(draft)
     effects += limited
+    asked = asked_back(replace(draft, wanted=desired))
+    if asked is not None:
+        desired, limited = give_back(draft, asked)
+        effects += (asked, *limited)
+        wanted = asked.after
     if desired != current:
         outcome = _change_outcome(service, up=desired > current)
-        reason = Reason.BOUNDS if merged == current else Reason.PROPOSED
+        if asked is not None:
+            reason = asked.limit
+        else:
+            reason = Reason.BOUNDS if merged == current else Reason.PROPOSED
     else:
         outcome, reason = _hold_reason(
             opinion=bool(wishes), blind=bool(blind), wanted=wanted, desired=desired, effects=effects

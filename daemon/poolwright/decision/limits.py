@@ -3,9 +3,12 @@
 A limit is a function of the stage's `Draft`; it returns a new number with the figures behind it,
 or None where it has nothing against the number. No limit ever moves the number away from the
 current count, therefore bounds that hold at the start hold at the end.
+
+One thing is no limit but a wish of its own: what the fleet asks back (`asked_back`). It aims below
+the current count, and goes through the limits of a reduction like any other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from poolwright.decision.memory import PoolMemory
@@ -31,10 +34,12 @@ class Draft:
 Limit = Callable[[Draft], LimitEffect | None]
 
 
-def apply_limits(draft: Draft) -> tuple[int, tuple[LimitEffect, ...]]:
+def apply_limits(
+    draft: Draft, order: Sequence[Limit] | None = None
+) -> tuple[int, tuple[LimitEffect, ...]]:
     """The number that the limits leave of `draft.wanted`, and what each of them did."""
     effects: list[LimitEffect] = []
-    for limit in ORDER:
+    for limit in ORDER if order is None else order:
         if draft.wanted == draft.current:
             break
         effect = limit(draft)
@@ -185,6 +190,51 @@ def stock(draft: Draft) -> LimitEffect | None:
     return _hold(draft, Reason.STOCK, f"the provider had no capacity; again in {left_s:.0f} s")
 
 
+def fleet(draft: Draft) -> LimitEffect | None:
+    """No more than the fleet has room for; what is there already is another matter (below)."""
+    room = draft.inputs.fleet
+    if draft.wanted < draft.current or room is None:
+        return None
+    after = max(draft.current, min(draft.wanted, room.most))
+    return LimitEffect(room.limit, draft.wanted, after, room.detail)
+
+
+def asked_back(draft: Draft) -> LimitEffect | None:
+    """What the fleet wants of that which the pool's own limits left: never below its minimum."""
+    room = draft.inputs.fleet
+    if room is None:
+        return None
+    most = max(room.most, draft.pool.min_replicas)
+    if most >= draft.wanted:
+        return None
+    return LimitEffect(room.limit, draft.wanted, most, room.detail)
+
+
+def give_back(draft: Draft, asked: LimitEffect) -> tuple[int, tuple[LimitEffect, ...]]:
+    """The count on the way down to what is asked, and why it is no lower yet.
+
+    The pool's own wish has no say, therefore no stabilisation of it; but health, freezes and the
+    pace hold: what is asked back of a pool whose load is not known is not given.
+    """
+    return apply_limits(replace(draft, wanted=asked.after), GIVING_BACK)
+
+
+def claim(draft: Draft) -> int:
+    """The wish that the pool has of the fleet: what it would use if it only had the room.
+
+    Pace (cooldown, step) does not lessen it: room that is being made is not taken by others in
+    between. What the pool cannot use anyway (for a freeze, its own budget, a provider without
+    capacity) it does not claim: nobody gives back for nothing.
+    """
+    return apply_limits(draft, CLAIMING)[0]
+
+
+def keeps(draft: Draft) -> bool:
+    """Whether the pool may not shrink now, whoever asks."""
+    lower = replace(draft, wanted=draft.current - 1)
+    return bool(apply_limits(lower, KEEPING)[1])
+
+
 def provider(draft: Draft) -> LimitEffect | None:
     """After a refused or abandoned action the next one waits for the back-off."""
     until = draft.memory.failing_until
@@ -208,5 +258,9 @@ ORDER: tuple[Limit, ...] = (
     step,
     budget,
     stock,
+    fleet,
     provider,
 )
+KEEPING: tuple[Limit, ...] = (health, freeze, pause)
+GIVING_BACK: tuple[Limit, ...] = (*KEEPING, cooldown, step, provider)
+CLAIMING: tuple[Limit, ...] = (freeze, pause, advantage, stabilise, budget, stock, provider)

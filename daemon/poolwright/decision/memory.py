@@ -66,6 +66,10 @@ class PoolMemory:
     failing_until: float | None = None
     failures: int = 0
     recorded: Recorded | None = None
+    wish: int | None = None
+    """What the pool would go to if only its pace and the fleet held it back; None: not known."""
+    keeps: bool = False
+    """It may not shrink now, whoever asks: telemetry is unhealthy, or a freeze is active."""
     startup_s: tuple[float, ...] = ()
     """The last measured start-up times, at most 20."""
 
@@ -181,4 +185,4 @@ def observe_anew(memory: PoolMemory, at: float) -> PoolMemory:
     """
     if memory.highest and at - memory.highest[-1][0] <= ABSENCE_S:
         return memory
-    return replace(memory, highest=(), lowest=(), observed_since=None, triggers={})
+    return replace(memory, highest=(), lowest=(), observed_since=None, triggers={}, wish=None)

@@ -43,6 +43,10 @@ class Reason(StrEnum):
     BUDGET = "budget"
     STOCK = "stock"
     """The provider had no capacity lately."""
+    FLEET_BUDGET = "fleet_budget"
+    """All services' common budget leaves this pool no more, or asks for some back."""
+    FLEET_STOCK = "fleet_stock"
+    """As FLEET_BUDGET, of a kind of replica that several pools share."""
     PROVIDER_FAILING = "provider_failing"
     """The last action was refused or given up; the next waits for a back-off."""
 
@@ -74,6 +78,18 @@ class LimitEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetRoom:
+    """The most replicas that the fleet leaves a pool; fewer than it has: the rest is given back.
+
+    `limit` is FLEET_BUDGET or FLEET_STOCK, `detail` its figures and who is to have the rest.
+    """
+
+    most: int
+    limit: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class PoolInputs:
     """What one pool's decision saw, beside its memory and the rules of that revision."""
 
@@ -93,6 +109,9 @@ class PoolInputs:
     """Of the service's demand, where the plan of several pools gives this pool one."""
     advantage: Advantage | None = None
     """Of an accelerator pool."""
+    fleet: FleetRoom | None = None
+    """None where nothing limits the pool before its own bounds do, and in the record of a decision
+    that it made no difference to."""
 
 
 @dataclass(frozen=True, slots=True)

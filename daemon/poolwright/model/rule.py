@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from poolwright.errors import Problem
+
 
 class Mode(StrEnum):
     ACT = "act"
@@ -235,6 +237,35 @@ def _belongs(trigger: Trigger, pool: PoolRule) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class FleetStock:
+    """So many replicas of one kind are to be had by these pools together."""
+
+    kind: str
+    replicas: int
+    pools: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A service's place in the fleet: the higher priority comes first, equal ones by weight."""
+
+    priority: int = 0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRule:
+    """What all services share. `services` holds those that the file names."""
+
+    budget_usd_per_hour: float | None
+    stock: tuple[FleetStock, ...]
+    services: Mapping[str, Standing]
+
+    def standing_of(self, service: str) -> Standing:
+        return self.services.get(service, Standing())
+
+
+@dataclass(frozen=True, slots=True)
 class RuleSet:
     """All rule files of one load. `revision` is a hash of their contents."""
 
@@ -242,3 +273,6 @@ class RuleSet:
     services: tuple[ServiceRule, ...]
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """File name → text, so that the journal can re-decide with the very rules of the time."""
+    fleet: FleetRule | None = None
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    """What loads and is probably not meant."""

@@ -19,6 +19,8 @@ REASONS: dict[Reason, str] = {
     Reason.STABILISING: "the wish has not been stable for long enough",
     Reason.BUDGET: "the budget does not pay for more",
     Reason.STOCK: "the provider had no capacity lately",
+    Reason.FLEET_BUDGET: "the budget that all services share leaves this pool no more",
+    Reason.FLEET_STOCK: "the stock that several pools share leaves this pool no more",
     Reason.PROVIDER_FAILING: "the last action failed and the next one waits",
 }
 OUTCOMES: dict[Outcome, str] = {

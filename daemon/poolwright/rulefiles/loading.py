@@ -1,15 +1,16 @@
 """Rule files to the core's rule set: read, check all, then build; or refuse with every problem."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from poolwright.errors import Problem, RuleFileError
-from poolwright.model.rule import RuleSet, ServiceRule
+from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
 from poolwright.rulefiles.building import build
 from poolwright.rulefiles.checks import Names, check
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.fights import check_fights
+from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
 from poolwright.rulefiles.shapes import RuleFile
 from poolwright.rulefiles.validating import validate
 
@@ -64,21 +65,36 @@ def load_sources(
     sources: Mapping[str, str], *, providers: Collection[str] | None = None
 ) -> RuleSet:
     """As `load`, from texts by file name."""
-    problems: list[Problem] = []
-    services: dict[str, ServiceRule] = {}
-    for file, text in sorted(sources.items()):
-        document = read(file, text)
-        service = _read_service(document, providers)
-        if service is not None and not document.is_broken(("service",)):
-            if other := services.get(service.service):
-                message = f"duplicate service `{service.service}`"
-                hint = f"also in {other.file}; one file each"
-                document.add(("service",), message, hint)
-            services.setdefault(service.service, service)
-        problems += document.problems
+    documents = [read(file, text) for file, text in sorted(sources.items())]
+    fleets = [document for document in documents if is_fleet(document)]
+    services = _read_services([d for d in documents if d not in fleets], providers)
+    fleet = _read_fleet(fleets, services)
+    problems = [problem for document in documents for problem in document.problems]
     if problems:
         raise RuleFileError(tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column))))
-    return RuleSet(_revision(sources), tuple(services.values()), dict(sources))
+    return RuleSet(
+        _revision(sources),
+        tuple(rule for _, rule in services.rules.values()),
+        dict(sources),
+        fleet,
+        () if fleet is None else tuple(warnings(fleets[0], fleet, services)),
+    )
+
+
+def _read_services(documents: Sequence[Document], providers: Collection[str] | None) -> Services:
+    found: dict[str, tuple[Document, ServiceRule]] = {}
+    complete = True
+    for document in documents:
+        service = _read_service(document, providers)
+        if service is None or document.is_broken(("service",)) or document.has_broken(("pools",)):
+            complete = False
+        if service is not None and not document.is_broken(("service",)):
+            if other := found.get(service.service):
+                message = f"duplicate service `{service.service}`"
+                hint = f"also in {other[0].file}; one file each"
+                document.add(("service",), message, hint)
+            found.setdefault(service.service, (document, service))
+    return Services(found, complete)
 
 
 def _read_service(document: Document, providers: Collection[str] | None) -> ServiceRule | None:
@@ -91,6 +107,15 @@ def _read_service(document: Document, providers: Collection[str] | None) -> Serv
     service = build(document, shape, names)
     check_fights(document, shape, service)
     return service
+
+
+def _read_fleet(documents: Sequence[Document], services: Services) -> FleetRule | None:
+    """The folder's fleet, if it has one; each further one is a problem."""
+    fleets = [read_fleet(document, services) for document in documents]
+    for document in documents[1:]:
+        hint = f"also in {documents[0].file}; one for all services"
+        document.add(("kind",), "a second fleet", hint)
+    return fleets[0] if fleets else None
 
 
 def _revision(sources: Mapping[str, str]) -> str:

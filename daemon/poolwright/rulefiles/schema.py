@@ -1,11 +1,12 @@
-"""JSON Schema of a rule file, for editors: it accepts what loads, as people write it."""
+"""JSON Schema of rule files and the fleet file, for editors: it accepts what loads, as written."""
 
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 from typing_extensions import override
 
+from poolwright.rulefiles.fleet import FleetFile
 from poolwright.rulefiles.shapes import RuleFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,5 +30,16 @@ class _AsWritten(GenerateJsonSchema):
 
 def schema() -> dict[str, Any]:
     """As `poolwright schema` prints it and `rules/schema.json` keeps it."""
-    made = RuleFile.model_json_schema(by_alias=True, schema_generator=_AsWritten)
-    return {"$schema": DIALECT, **made}
+    refs, made = models_json_schema(
+        [(RuleFile, "validation"), (FleetFile, "validation")],
+        by_alias=True,
+        title="Poolwright rule file",
+        schema_generator=_AsWritten,
+    )
+    return {
+        "$schema": DIALECT,
+        **made,
+        "if": {"required": ["kind"]},
+        "then": refs[FleetFile, "validation"],
+        "else": refs[RuleFile, "validation"],
+    }

@@ -348,3 +348,40 @@ class RuleFile(Shape, title="Poolwright rule file"):
     triggers: list[TriggerShape] = []
     """When to scale."""
     limits: LimitsShape = Field(default_factory=LimitsShape)
+
+
+class StockShape(Shape, title="Stock"):
+    """Replicas of one kind that several pools share."""
+
+    stand_ins = {"replicas": 999_999_999, "pools": []}
+
+    replicas: Count
+    """How many are to be had in all."""
+    pools: list[str] = Field(json_schema_extra={"minItems": 1})
+    """Names of pools, of any service; a pool is of one kind."""
+
+
+class StandingShape(Shape, title="Standing"):
+    """A service's place among the others."""
+
+    stand_ins = {}
+
+    priority: int = Field(default=0, strict=True)
+    """The higher comes first; others give back down to their minimums for it."""
+    weight: float = Field(default=1.0, gt=0, strict=True)
+    """Its share among services of the same priority."""
+
+
+class FleetFile(Shape, title="Poolwright fleet file"):
+    """What all services of the folder share."""
+
+    stand_ins = {"apiVersion": "poolwright/v1", "kind": "Fleet"}
+
+    api_version: Literal["poolwright/v1"] = Field(alias="apiVersion")
+    kind: Literal["Fleet"]
+    budget: Price | None = None
+    """Of all pools of all services together."""
+    stock: dict[str, StockShape] = {}
+    """What is to be had, by kind."""
+    services: dict[str, StandingShape] = {}
+    """By name; those that are not named have priority 0 and weight 1."""

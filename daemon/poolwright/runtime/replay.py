@@ -5,7 +5,7 @@ trace give the same decisions, byte for byte.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -65,7 +65,8 @@ def replay(
     Requests without a class are of the service's first; raises TraceError for an unknown class.
     `progress(done_s, total_s)` is called once a simulated minute and at the end.
     """
-    controller = Controller(rules)
+    # The other services do not play: what they share with this one cannot be known.
+    controller = Controller(replace(rules, fleet=None))
     plant = prepared(service, spec, seed=seed, starts_at=ORIGIN_S)
     orders = Orders(plant)
     start = ORIGIN_S - PREPARE_S
