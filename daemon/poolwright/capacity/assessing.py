@@ -15,7 +15,7 @@ from poolwright.capacity.question import Question
 from poolwright.forecasting.ensemble import Forecast, forecast
 from poolwright.model.assessment import Assessment, Basis, Capacity, ModelForecast
 from poolwright.model.rule import PoolRule
-from poolwright.model.sample import Floats
+from poolwright.model.sample import Bools, Floats
 
 LEVEL_S: Final = 120
 SUSTAINED_S: Final = 1800
@@ -30,8 +30,13 @@ def assess(
     question: Question,
     shares: Mapping[int, float],
     at: float,
+    *,
+    binding: bool = True,
 ) -> Assessment:
-    """What the pool needs for its shares of the classes (by class number) at the objective."""
+    """What the pool needs for its shares of the classes (by class number) at the objective.
+
+    Unless it is `binding`, as the alternatives of a plan are not, outcomes are not judged by it.
+    """
     stream = demand.stream(shares, demand.seconds)
     requests = float(stream.requests.sum())
     inputs = float(stream.input_tokens.sum()) / requests if requests else PRIOR_INPUT_TOKENS
@@ -46,9 +51,11 @@ def assess(
         max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
     )
     modelled = needs(stream, speed, load, demand.seconds)
-    pool.note_peaks(at, modelled)
     last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
-    pool.judge(at, float(stream.requests[-last:].sum()) / last)
+    if binding:
+        pool.note_peaks(at, modelled)
+        pool.judge(at, float(stream.requests[-last:].sum()) / last)
+    known = demand.known(demand.seconds)
     factor = pool.calibration.factor
     startup_s = pool.startups.p95_s(rule.startup_s)
     horizon_s = (startup_s if question.horizon_s is None else question.horizon_s) + REACTION_S
@@ -65,8 +72,8 @@ def assess(
         demand_per_s=float(stream.requests[-minute:].sum()) / minute,
         waiting=pool.waiting(at),
         need=float(modelled[-BLOCK_S:].max()) * factor,
-        level=float(modelled[-LEVEL_S:].mean()) * factor,
-        sustained=float(modelled[-SUSTAINED_S:].mean()) * factor,
+        level=_mean(modelled, known, LEVEL_S) * factor,
+        sustained=_mean(modelled, known, SUSTAINED_S) * factor,
         expected=None if found is None else found.expected,
         upper=None if found is None else found.value,
         quantile=quantile,
@@ -79,6 +86,12 @@ def assess(
         if found is None
         else {name: ModelForecast(*figures) for name, figures in found.models.items()},
     )
+
+
+def _mean(modelled: Floats, known: Bools, last: int) -> float:
+    """Of the last seconds that telemetry covers; of the newest one where it covers none."""
+    heard = modelled[-last:][known[-last:]]
+    return float(heard.mean()) if len(heard) else float(modelled[-1])
 
 
 def _forecast(

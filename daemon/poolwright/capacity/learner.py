@@ -9,7 +9,7 @@ import numpy as np
 from poolwright.capacity.assessing import assess
 from poolwright.capacity.demand import Demand
 from poolwright.capacity.mix import Plan, Planner
-from poolwright.capacity.pool_learner import BLOCK_S, READY_S, PoolLearner
+from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Asking, question_of
 from poolwright.model.assessment import Assessment
 from poolwright.model.names import NameTable
@@ -100,7 +100,7 @@ class ServiceLearner:
         if self.demand.newest is not None:
             self.demand.advance(at)
         for name, report in reports.items():
-            self.pools[name].ready[int(at) % READY_S] = report.ready
+            self.pools[name].note_ready(at, report.ready)
         if self.demand.seconds < BLOCK_S:
             return {}
         block = math.floor(at / BLOCK_S)

@@ -166,6 +166,7 @@ def _needs(
                 question_of(service, triggers.get(name, first)),
                 {number: 1.0},
                 at,
+                binding=False,
             )
             for number, name in classes.items()
             if name in served[pool.name]

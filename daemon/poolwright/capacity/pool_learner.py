@@ -26,8 +26,8 @@ LATENT: Final = 0.9
 class PoolLearner:
     """What is learned of one pool."""
 
-    __slots__ = ("batch_cap", "calibration", "drift", "gauges", "outcomes", "peaks", "ready",
-                 "refitted_at", "speed", "startups")  # fmt: skip
+    __slots__ = ("batch_cap", "calibration", "drift", "gauges", "outcomes", "peaks", "peaks_at",
+                 "ready", "ready_at", "refitted_at", "speed", "startups")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
         self.speed = SpeedEstimator(declared_speed(pool))
@@ -41,6 +41,9 @@ class PoolLearner:
         self.ready = np.zeros(READY_S, dtype=np.float32)
         self.peaks = np.zeros(READY_S, dtype=np.float32)
         """By second, what was ready, and the largest need of the last `AFTER_S`."""
+        self.ready_at: int | None = None
+        self.peaks_at: int | None = None
+        """The newest seconds of the two."""
         self.outcomes: list[tuple[float, Floats]] = []
         """Attainment asked for; when requests came and ended and whether they missed it."""
         self.refitted_at = -math.inf
@@ -60,12 +63,27 @@ class PoolLearner:
             cap = self.batch_cap
             self.batch_cap = seen if cap is None else max(seen, cap + 0.02 * (seen - cap))
 
+    def note_ready(self, at: float, ready: int) -> None:
+        """Keeps how many are ready, for the seconds since it was last told too."""
+        second = int(at)
+        since = second - 1 if self.ready_at is None else max(self.ready_at, second - READY_S)
+        self.ready[np.arange(since + 1, second + 1) % READY_S] = ready
+        self.ready_at = second
+
     def note_peaks(self, at: float, modelled: Floats) -> None:
-        """Keeps the needs of the newest block: a shortage is felt for a while after its peak."""
-        new = min(BLOCK_S, len(modelled))
+        """Keeps the needs since the last block: a shortage is felt for a while after its peak.
+
+        Of several objectives at one instant the largest need counts.
+        """
+        second = int(at)
+        again = self.peaks_at == second
+        since = second if self.peaks_at is None else self.peaks_at
+        new = min(max(BLOCK_S, second - since), len(modelled), READY_S)
         recent = np.concatenate((np.zeros(AFTER_S), modelled))[-(new + AFTER_S - 1) :]
         peaks = np.lib.stride_tricks.sliding_window_view(recent, AFTER_S).max(axis=1)
-        self.peaks[np.arange(int(at) - new + 1, int(at) + 1) % READY_S] = peaks
+        where = np.arange(second - new + 1, second + 1) % READY_S
+        self.peaks[where] = np.maximum(self.peaks[where], peaks) if again else peaks
+        self.peaks_at = second
 
     def waiting(self, at: float) -> float | None:
         """Requests that wait now, by the replicas that reported lately; None where none says."""

@@ -20,6 +20,9 @@ import numpy as np
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 ROWS: Final = 512
+MOST_ROWS: Final = 4096
+SPANS: Final = 3.0
+"""Decode times that the rows cover at least, so that a request's company is among them."""
 """Ended requests that are kept for the regression, of the probe replicas only."""
 TARGETS: Final = 96
 FORGET: Final = 0.97
@@ -55,8 +58,19 @@ PRIOR: Final = Speed(0.015, 0.0005, 0.01, 0.0001)
 class SpeedEstimator:
     """Recursive, robust least squares for one pool. Times in epoch seconds."""
 
-    __slots__ = ("_a", "_b", "_probes", "_rows", "_used", "error", "prior",
-                 "requests", "speed")  # fmt: skip
+    __slots__ = (
+        "_a",
+        "_b",
+        "_dropped",
+        "_probes",
+        "_rows",
+        "_span_s",
+        "_used",
+        "error",
+        "prior",
+        "requests",
+        "speed",
+    )
 
     def __init__(self, prior: Speed = PRIOR) -> None:
         self.prior = prior
@@ -67,6 +81,8 @@ class SpeedEstimator:
         """Relative error of a predicted decode time (robust standard deviation)."""
         self._rows: Floats = np.empty((0, 6))
         """Replica, arrived at, first token at, end at, input and output tokens; oldest first."""
+        self._span_s = 0.0
+        self._dropped = False
         self._probes: dict[int, float] = {}
         self._used = -np.inf
         self._a = np.zeros((4, 4))
@@ -92,8 +108,12 @@ class SpeedEstimator:
         known = np.isfinite(ttft_s + decode_s + inputs + outputs)
         mine = np.isin(replica, list(self._probes)) & known
         first = at - decode_s
-        rows = np.column_stack((replica, first - ttft_s, first, at, inputs, outputs))[mine]
-        self._rows = np.concatenate((self._rows, rows))[-ROWS:]
+        new = np.column_stack((replica, first - ttft_s, first, at, inputs, outputs))[mine]
+        rows: Floats = np.concatenate((self._rows, new))
+        recent = int((rows[:, END] > float(at.max()) - self._span_s).sum())
+        keep = min(max(ROWS, recent), MOST_ROWS)
+        self._dropped |= len(rows) > keep
+        self._rows = rows[-keep:]
 
     def _choose_probes(self, at: Floats, replica: Ids) -> None:
         now = float(at.max())
@@ -108,9 +128,11 @@ class SpeedEstimator:
         if len(rows) < 8:
             return
         decode_s = rows[:, END] - rows[:, FIRST]
-        settled = now - float(np.quantile(decode_s, 0.9)) - 1.0
+        longest_s = float(np.quantile(decode_s, 0.9))
+        self._span_s = SPANS * longest_s
+        settled = now - longest_s - 1.0
         # Company of the oldest rows may have been forgotten already.
-        known_from = -np.inf if len(rows) < ROWS else float(np.quantile(rows[:, FIRST], 0.05))
+        known_from = float(np.quantile(rows[:, FIRST], 0.05)) if self._dropped else -np.inf
         new = (rows[:, END] <= settled) & (rows[:, END] > self._used)
         new &= rows[:, ARRIVED] >= known_from
         if not new.any():

@@ -16,10 +16,11 @@ from poolwright.model.sample import Floats
 
 LEAST_RESIDUALS: Final = 18
 """Fewer are no sample of a tail: no forecast."""
-HALF_LIFE_BLOCKS: Final = 240.0
+HALF_LIFE_BLOCKS: Final = 150.0
 EXCEEDANCE: Final = 1.0
 """After one peak, how far beyond it the next may go, as a share of the margin; after n, a
 n-th of it: of n exchangeable peaks the next is the largest with probability 1/(n + 1)."""
+NEGLIGIBLE: Final = 1e-3
 SHARPNESS: Final = 12.0
 """How fast a model's weight falls with its loss, relative to the best."""
 
@@ -42,7 +43,10 @@ class Forecast:
         """Share of the naive model's loss that the best saves; not above 0 where naive is best."""
         naive = self.models["naive"][1]
         best = min(loss for _, loss, _ in self.models.values())
-        return 1.0 - best / naive if naive > 0 else 0.0
+        # Where hardly anything is lost, there is nothing to be better at.
+        if naive <= NEGLIGIBLE * max(self.expected, NEGLIGIBLE):
+            return 0.0
+        return 1.0 - best / naive
 
 
 def forecast(
