@@ -315,14 +315,15 @@ def test_both_alternatives_stand_side_by_side() -> None:
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_both_pages_have_it_and_no_raw_numbers(width: int) -> None:
-    decision = decided(FOUND, advantage=ADVANTAGE)
+    blind = replace(ASKED, blind=("demand",))
+    decision = decided(FOUND, proposals=(blind,), advantage=ADVANTAGE)
     story = PoolStory("gpu", 5, decision, 900.0, Origin.BEFORE_JOURNAL, 900.0)
     for page in (explain(decision, (), 1000.0), explain_pool(story, 1000.0)):
         lines = shown(page, width)
         assert max(len(line) for line in lines) <= width
         text = " ".join(" ".join(lines).replace("│", " ").split())
         for part in (
-            f"asks for 5: {AHEAD}, 1.1 are needed now",
+            f"asks for 5: {AHEAD}, 1.1 are needed now; lacks demand",
             "start-up",
             "from 7 measured",
             "not granted yet: economic",

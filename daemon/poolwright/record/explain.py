@@ -100,7 +100,7 @@ def wish(proposal: Proposal, decision: Decision, signals: dict[str, SignalRule])
     lacked = f"; lacks {', '.join(proposal.blind)}" if proposal.blind else ""
     learned = learned_why(proposal, decision.inputs)
     if learned is not None:
-        return f"{asked}{lacked}: {learned}"
+        return f"{asked}: {learned}{lacked}"
     return f"{asked}{lacked}; {proposal.detail}{evidence(proposal, signals)}"
 
 
