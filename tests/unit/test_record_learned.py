@@ -142,6 +142,9 @@ def test_a_forecast_tells_whether_it_is_trusted() -> None:
         f"{AHEAD}; the best model's loss is 2.0% above the naive one's."
         " That would be 5, but it is advice only until it does better"
     )
+    assert why(replace(FOUND, skill=0.0), kind="forecast", evidence=evidence) == (
+        f"{AHEAD}; no model does better than the naive one"
+    )
     assert why(FOUND, kind="forecast", evidence={}) is None
 
 

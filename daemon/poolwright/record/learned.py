@@ -87,6 +87,8 @@ def _are(*, past: bool) -> str:
 
 def _skill(found: Assessment) -> str:
     skill = found.skill or 0.0
+    if abs(skill) < 0.0005:
+        return "no model does better than the naive one"
     where = "below" if skill >= 0.0 else "above"
     return f"the best model's loss is {percent(abs(skill))} {where} the naive one's"
 
