@@ -13,8 +13,8 @@ CAPACITY = Capacity(
     Basis.MEASURED, 0.01, 0.0002, 0.05, 0.0001, 0.02, 500.0, 0.8, 40.0, 4.0, 2.0, 4000.0, 1.0
 )
 FOUND = Assessment(
-    "t", "chat", 0.0, True, CAPACITY, 8.0, 0.0, 4.0, 4.2, 4.2, 5.0, 6.3, 0.95, 180.0, 180.0, 0, 7200.0,
-    0.2,
+    "t", "chat", 0.0, True, CAPACITY, 8.0, 0.0, 4.0, 4.2, 4.2, 5.0, 6.3, 0.95, 180.0, 180.0, 0,
+    7200.0, 0.2,
 )  # fmt: skip
 SLO = SloTrigger("t", "chat")
 FORECAST = ForecastTrigger("t", None, 0.95)
