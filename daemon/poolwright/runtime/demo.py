@@ -29,6 +29,8 @@ from poolwright.errors import SettingsError
 from poolwright.record.journal import Journal
 
 HTTP_TIMEOUT_S = 2.0
+PLAYED_S = 3720.0
+"""Event time of the hour and its last requests."""
 TOPIC = "inference-telemetry"
 
 
@@ -45,7 +47,7 @@ def run_demo(out: Console, *, seconds: float, speed: float) -> int:
         plant_port, http_port = _free_port(), _free_port()
         now = time.time()  # noqa: TID251  both processes share it
         # The played hour ends about now, so that `explain` tells ages that make sense.
-        begin = now - seconds * (speed - 1.0)
+        begin = now - PLAYED_S * (1.0 - 1.0 / speed)
         environment = {
             **os.environ,
             "POOLWRIGHT_RULES": str(rules),
