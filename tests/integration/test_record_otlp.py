@@ -176,7 +176,7 @@ def test_a_decision_is_one_trace_with_links_triggers_limits_and_calls(receiver) 
     named |= {event.name for span in spans for event in span.events}
     named |= {a.key for span in spans for event in span.events for a in event.attributes}
     assert {name for name in named if f"`{name}`" not in page} == set()
-    catalogue = set(re.findall(r"`(poolwright\\.[a-z_.0-9]+)`", page))
+    catalogue = set(re.findall(r"`(poolwright\.[a-z_.0-9]+)`", page))
     assert catalogue - named == set(), "nothing is documented that no span has"
     assert {span.trace_id.hex() for span in spans} == {DECISION.id}
     assert len({span.span_id for span in spans}) == len(spans)

@@ -6,8 +6,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 from typing_extensions import override
 
-from poolwright.rulefiles.fleet import FleetFile
-from poolwright.rulefiles.shapes import RuleFile
+from poolwright.rulefiles.shapes import FleetFile, RuleFile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
