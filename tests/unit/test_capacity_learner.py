@@ -7,12 +7,14 @@ import pytest
 from tests.unit.capacity_bench import ACCELERATOR, RULES
 
 from poolwright.capacity.assessing import assess
-from poolwright.capacity.demand import Demand
+from poolwright.capacity.demand import PRIOR_OUTPUT_TOKENS, Demand
 from poolwright.capacity.feed import feed
 from poolwright.capacity.learner import ServiceLearner
 from poolwright.capacity.pool_learner import FRESH_S, READY_S, PoolLearner, missed_slo
 from poolwright.capacity.question import question_of
+from poolwright.capacity.saving import dump_learner
 from poolwright.capacity.speed import PRIOR
+from poolwright.forecasting.season import Season
 from poolwright.model.assessment import Basis
 from poolwright.model.names import NameTable
 from poolwright.model.pool import PoolReport
@@ -233,6 +235,27 @@ def test_the_first_seconds_have_a_need_and_no_forecast() -> None:
     assert found.need > 1.0
     assert (found.upper, found.skill, found.history_s) == (None, None, 1.0)
     assert dict(found.models) == {}
+    assert (found.input_tokens, found.output_tokens) == (1000.0, PRIOR_OUTPUT_TOKENS)
+
+
+def test_a_mix_without_requests_has_no_mean_request() -> None:
+    demand = Demand()
+    demand.advance(AT)
+    rule = service().pools[0]
+    question = question_of(service(), service().triggers[0])
+    found = assess(demand, PoolLearner(rule), rule, question, {}, AT)
+    assert (found.input_tokens, found.output_tokens) == (None, None)
+
+
+def test_history_warms_the_season_and_nothing_else() -> None:
+    learner = Bench().of("chat")
+    before = dump_learner(learner)
+    assert learner.remember(100, np.array([1.0, np.nan, 3.0])) == 2
+    assert learner.demand.season.means[100:103].tolist()[::2] == [1.0, 3.0]
+    assert learner.demand.seconds == 0
+    assert not learner.pools["gpu"].speed.learned
+    learner.demand.season = Season()
+    assert dump_learner(learner) == before
 
 
 def test_nothing_is_assessed_before_a_plan() -> None:

@@ -63,6 +63,54 @@ def test_a_fortnight_is_kept_and_no_more() -> None:
     assert np.nanmax(season.means) < 10.0
 
 
+def test_history_fills_what_is_unknown_and_nothing_else() -> None:
+    first = int(MONDAY // BIN_S)
+    season = filled(2, missing=range(60, 90))
+    measured = season.means.copy()
+    assert season.fill(first + 50, np.full(50, 9.0)) == 30
+    index = np.arange(first + 60, first + 90) % len(season.means)
+    assert season.means[index].tolist() == [9.0] * 30
+    measured[index] = 9.0
+    assert np.array_equal(season.means, measured, equal_nan=True)
+
+
+def test_unknown_history_stays_unknown_and_a_measured_bin_replaces_it() -> None:
+    season = Season()
+    assert season.fill(100, np.array([np.nan, np.nan])) == 0
+    assert season.newest is None
+    assert season.fill(100, np.array([np.nan, 2.0, np.nan, 4.0, np.nan])) == 2
+    assert (season.oldest, season.newest) == (101, 103)
+    assert np.flatnonzero(~np.isnan(season.means)).tolist() == [101, 103]
+    season.put(103, 5.0)
+    season.put(105, 6.0)
+    assert season.fill(101, np.full(5, 1.0)) == 2
+    assert season.means[101:106].tolist() == [2.0, 1.0, 5.0, 1.0, 6.0]
+
+
+def test_history_after_a_long_absence_clears_what_the_ring_held_before() -> None:
+    season = filled(2)
+    newest = season.newest
+    assert newest is not None
+    bins = len(season.means)
+    assert season.fill(newest + bins - 3, np.array([1.0, 2.0])) == 2
+    # All that is left of the first two days are the bins that are younger than a fortnight.
+    assert np.flatnonzero(~np.isnan(season.means)).tolist() == sorted(
+        number % bins for number in (newest - 1, newest, newest + bins - 3, newest + bins - 2)
+    )
+    # Older than a fortnight: left out.
+    assert season.fill(newest - 5, np.full(3, 7.0)) == 0
+
+
+def test_a_warmed_season_has_an_opinion_at_once() -> None:
+    season = Season()
+    first = int(MONDAY // BIN_S)
+    season.fill(first, np.array([daily((first + n + 0.5) * BIN_S) for n in range(3 * BINS_A_DAY)]))
+    at = np.array([MONDAY + 3 * 86400.0 + 6 * 3600.0])
+    assert season.ratios(at, 1200.0) == pytest.approx(
+        [daily(at[0] + 1200.0) / daily(at[0])], rel=0.02
+    )
+
+
 def test_a_ratio_is_bounded() -> None:
     season = filled(2, lambda at: 1e-3 if at % 86400.0 < 43200.0 else 1e3)
     at = np.array([MONDAY + 2 * 86400.0 + 43200.0 - 900.0])

@@ -85,6 +85,8 @@ def assess(
         models={}
         if found is None
         else {name: ModelForecast(*figures) for name, figures in found.models.items()},
+        input_tokens=inputs if requests else None,
+        output_tokens=outputs if requests else None,
     )
 
 

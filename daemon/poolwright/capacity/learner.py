@@ -84,6 +84,14 @@ class ServiceLearner:
                 if len(these):
                     pool.note_outcomes(rule, batch, these)
 
+    def remember(self, first_bin: int, per_s: Floats) -> int:
+        """Takes requests a second of past bins (of `season.BIN_S`) from another record.
+
+        Only what was not measured is filled in, and only the season: no speed and no forecast
+        comes of it. Returns how many bins were unknown.
+        """
+        return self.demand.season.fill(first_bin, per_s)
+
     # --- out -------------------------------------------------------------------------------
 
     def plan(

@@ -7,6 +7,7 @@ from poolwright.decision.core import (
     new_state,
     next_wake,
     step,
+    use_rules,
 )
 from poolwright.decision.decide import decide_again, decide_pool
 from poolwright.decision.memory import PoolMemory
@@ -21,4 +22,5 @@ __all__ = [
     "new_state",
     "next_wake",
     "step",
+    "use_rules",
 ]

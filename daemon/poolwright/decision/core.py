@@ -113,10 +113,7 @@ def load_state(data: bytes) -> CoreState:
 
 def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]:
     """Folds the tick into the state and decides for every pool of the services owned."""
-    if state.revision != tick.rules.revision:
-        state.store.configure(tick.rules)
-        _use_learners(state, tick.rules)
-        state.revision = tick.rules.revision
+    use_rules(state, tick.rules)
     _fold(state, tick)
     decisions: list[Decision] = []
     owned = [s for s in tick.rules.services if tick.owned is None or s.service in tick.owned]
@@ -128,6 +125,14 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
         decisions.extend(_decide_service(state, service, tick, rooms))
     state.owned = tick.owned or frozenset()
     return state, tuple(decisions)
+
+
+def use_rules(state: CoreState, rules: RuleSet) -> None:
+    """Windows and learners as the rules ask for; `step` sees to it that they are in force."""
+    if state.revision != rules.revision:
+        state.store.configure(rules)
+        _use_learners(state, rules)
+        state.revision = rules.revision
 
 
 def _fold(state: CoreState, tick: Tick) -> None:

@@ -43,6 +43,25 @@ class Season:
         if number > self.newest - BINS:
             self.means[number % BINS] = mean
 
+    def fill(self, first: int, means: Floats) -> int:
+        """Sets those bins from `first` on that are unknown here and known there.
+
+        NaN is unknown. A bin that was put stays as it is. Returns how many bins were set.
+        """
+        known = np.flatnonzero(~np.isnan(means))
+        if not len(known):
+            return 0
+        newest = first + int(known[-1])
+        if self.newest is None or newest > self.newest:
+            self.put(newest, np.nan)
+        bins = first + known
+        bins = bins[bins > (self.newest or 0) - BINS]
+        bins = bins[np.isnan(self.means[bins % BINS])]
+        self.means[bins % BINS] = means[bins - first]
+        if len(bins):
+            self.oldest = min(self.oldest or 0, int(bins[0]))
+        return len(bins)
+
     def ratios(self, at: Floats, ahead_s: float) -> Floats:
         """Usual demand `ahead_s` after each time over that at the time; NaN where not known."""
         if self.newest is None or self.oldest is None or self.newest - self.oldest < BINS_A_DAY:

@@ -93,6 +93,10 @@ class Assessment:
     skill: float | None
     """Share of the naive model's quantile loss that the best model saves."""
     models: Mapping[str, ModelForecast] = field(default_factory=dict)
+    input_tokens: float | None = None
+    """Mean prompt of the requests behind it; None while there are none, and in older records."""
+    output_tokens: float | None = None
+    """Mean answer, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The past of a service from other records: the journal and Prometheus."""
