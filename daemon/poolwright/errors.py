@@ -5,6 +5,7 @@ PoolwrightError
 ├── SettingsError        a setting is wrong or missing
 ├── TelemetryError       the telemetry source cannot be used (not: a bad message)
 ├── JournalError         the journal cannot be read or written
+├── HistoryError         a record of past demand cannot be read, or holds none
 └── ProviderError        see poolwright.actuation.provider for the meaning of each kind
 """
 
@@ -27,6 +28,10 @@ class TelemetryError(PoolwrightError):
 
 class JournalError(PoolwrightError):
     """The journal cannot be read or written."""
+
+
+class HistoryError(PoolwrightError):
+    """A record of past demand cannot be read, or holds none."""
 
 
 class ProviderError(PoolwrightError):

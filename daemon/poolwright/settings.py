@@ -44,6 +44,26 @@ class JournalSettings(BaseModel):
     """The oldest are forgotten earlier where the journal would be larger than this."""
 
 
+class HistorySettings(BaseModel):
+    """Where the demand before the daemon's start is read from, besides the journal."""
+
+    prometheus_url: str | None = None
+    requests_query: str = 'sum(rate(vllm:request_success_total{model_name="{service}"}[{window}]))'
+    """PromQL: one series, requests a second. `{service}` and `{window}` are replaced."""
+    input_tokens_query: str = (
+        'sum(rate(vllm:prompt_tokens_total{model_name="{service}"}[{window}]))'
+    )
+    """One series, prompt tokens a second; only backtests ask."""
+    output_tokens_query: str = (
+        'sum(rate(vllm:generation_tokens_total{model_name="{service}"}[{window}]))'
+    )
+    """Likewise of answers."""
+    days: float = Field(default=14.0, gt=0, le=14)
+    """How far back; more than a fortnight is not kept."""
+    timeout_s: float = Field(default=10.0, gt=0)
+    """Of one query, in real seconds."""
+
+
 class ClockSettings(BaseModel):
     speed: float = 1.0
     origin_wall_s: float = 0.0
@@ -61,6 +81,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     tracing: TraceSettings = TraceSettings()
     journal: JournalSettings = JournalSettings()
+    history: HistorySettings = HistorySettings()
     clock: ClockSettings = ClockSettings()
     http_host: str = "127.0.0.1"
     http_port: int = 9464

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from poolwright import rulefiles
+from poolwright import history, rulefiles
 from poolwright.actuation.calls import Observed
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import Provider
@@ -145,6 +145,7 @@ class Daemon:
             asyncio.create_task(self._watch_loop(), name="rules"),
             asyncio.create_task(self._reload_loop(), name="reload"),
             asyncio.create_task(self._watchdog_loop(), name="watchdog"),
+            asyncio.create_task(history.keep_warm(self), name="history"),
         ]
         notify.ready()
         log.info("ready: %d services, revision %s", len(self.rules.services), self.rules.revision)
