@@ -13,16 +13,19 @@ from poolwright import rulefiles
 from poolwright.backtest.contenders import AGAINST, BASELINE, OURS
 from poolwright.backtest.judging import Bounds, failures
 from poolwright.backtest.page.page import page
+from poolwright.backtest.recorded import journal_trace, prometheus_trace
 from poolwright.backtest.result import Backtest, as_json
 from poolwright.backtest.sweeping import sweep_all
 from poolwright.backtest.telling import tell
 from poolwright.backtest.world import Plan, Trace, world_of
+from poolwright.clock import SystemClock
 from poolwright.errors import SettingsError
 from poolwright.model.rule import ServiceRule
 from poolwright.rulefiles.quantities import QuantityError, fraction
 from poolwright.runtime.plant_files import load_plant
 from poolwright.runtime.replaying import choose_service
 from poolwright.runtime.traces import arrivals_at, open_trace
+from poolwright.settings import HistorySettings
 from poolwright.simulation.spec import PlantSpec, plant_for
 
 NOBODY = "none"
@@ -33,6 +36,7 @@ class BacktestOptions:
     """What the command line says of a backtest."""
 
     traces: tuple[Path, ...]
+    """Trace files, and journals (`.db`)."""
     rules: Path
     plant: Path | None = None
     service: str | None = None
@@ -44,6 +48,11 @@ class BacktestOptions:
     seed: int = 1
     jobs: int | None = None
     """None: as many as there are processors."""
+    prometheus: str | None = None
+    """URL of a server whose record is a trace, too."""
+    days: float = 1.0
+    """How much of a record is played: what is newest."""
+    history: HistorySettings = field(default_factory=HistorySettings)
 
 
 def share(text: str, option: str) -> float:
@@ -74,7 +83,9 @@ def run_backtest(
 ) -> int:
     """Plays everything and prints it; 1 where the rules are past a bound, else 0."""
     chosen = against(options.against, baseline=options.baseline is not None)
-    plan, revision = _plan(options)
+    plan, revision, warnings = _plan(options)
+    for warning in warnings:
+        err.print(f"warning: {warning}", highlight=False, soft_wrap=True)
     ours = (OURS,) if options.baseline is None else (OURS, BASELINE)
     service = world_of(plan, 0).service
     jobs = options.jobs or os.cpu_count() or 1
@@ -103,19 +114,12 @@ def run_backtest(
     return 1 if past else 0
 
 
-def _plan(options: BacktestOptions) -> tuple[Plan, str]:
+def _plan(options: BacktestOptions) -> tuple[Plan, str, list[str]]:
+    """What is played, the rules' revision, and what is to be known of the traces."""
     rules = rulefiles.load(options.rules)
     service = choose_service(rules, options.service)
     spec = plant_for(service) if options.plant is None else load_plant(options.plant, service)
-    traces = []
-    for path in options.traces:
-        if path.suffix == ".db":
-            msg = f"{path}: a journal cannot be backtested; give the trace of its requests"
-            raise SettingsError(msg)
-        workload = open_trace(path)
-        # Raises TraceError for a class that the service does not have, before anything is played.
-        arrivals_at(workload, service, origin_s=0.0)
-        traces.append(Trace(path.name, workload))
+    traces, warnings = _traces(options, service)
     old = None if options.baseline is None else rulefiles.load(options.baseline)
     if old is not None:
         spec = _with_pools_of(spec, choose_service(old, service.service))
@@ -127,7 +131,32 @@ def _plan(options: BacktestOptions) -> tuple[Plan, str]:
         traces=tuple(traces),
         seed=options.seed,
     )
-    return plan, rules.revision
+    return plan, rules.revision, warnings
+
+
+def _traces(options: BacktestOptions, service: ServiceRule) -> tuple[list[Trace], list[str]]:
+    """Raises TraceError and HistoryError, before anything is played."""
+    traces, warnings = [], []
+    for path in options.traces:
+        if path.suffix == ".db":
+            trace, said = journal_trace(path, service, options.days, options.seed)
+            warnings += said
+        else:
+            trace = Trace(path.name, open_trace(path))
+            # Raises TraceError for a class that the service does not have.
+            arrivals_at(trace.workload, service, origin_s=0.0)
+        traces.append(trace)
+    if options.prometheus is not None:
+        now = SystemClock().now()
+        trace, said = prometheus_trace(
+            options.prometheus, options.history, service, options.days, options.seed, now
+        )
+        traces.append(trace)
+        warnings += said
+    if not traces:
+        msg = "nothing to play: name a trace, a journal, or --prometheus URL"
+        raise SettingsError(msg)
+    return traces, warnings
 
 
 def _with_pools_of(spec: PlantSpec, old: ServiceRule) -> PlantSpec:

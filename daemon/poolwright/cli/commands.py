@@ -144,8 +144,16 @@ def replay(
 
 @app.command()
 def backtest(
-    traces: Annotated[list[Path], typer.Argument(help="Traces in the formats of `replay`.")],
     rules: Annotated[Path, typer.Option(help="Rule file or directory.")],
+    traces: Annotated[
+        list[Path] | None, typer.Argument(help="Traces in the formats of `replay`, or journals.")
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(help="URL of a server whose record is played, too.")
+    ] = None,
+    days: Annotated[
+        float, typer.Option(min=0.01, help="Of journals and Prometheus: how much, the newest.")
+    ] = 1.0,
     plant: Annotated[
         Path | None, typer.Option(help="Plant file; default: what the rule file says of its pools.")
     ] = None,
@@ -189,7 +197,7 @@ def backtest(
         floor,
     )
     options = BacktestOptions(
-        traces=tuple(traces),
+        traces=tuple(traces or ()),
         rules=rules,
         plant=plant,
         service=service,
@@ -199,6 +207,9 @@ def backtest(
         bounds=bounds,
         seed=seed,
         jobs=jobs,
+        prometheus=prometheus,
+        days=days,
+        history=Settings().history,
     )
     raise typer.Exit(run_backtest(options, out, err, as_json_text=as_json))
 
