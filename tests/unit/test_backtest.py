@@ -22,8 +22,9 @@ from poolwright.backtest.playing import play
 from poolwright.backtest.sweeping import sweep_all
 from poolwright.backtest.world import Plan, Trace, World
 from poolwright.cli.commands import app
-from poolwright.errors import RuleFileError, SettingsError
+from poolwright.errors import HistoryError, JournalError, RuleFileError, SettingsError
 from poolwright.model.pool import PoolReport
+from poolwright.record.journal import Journal
 from poolwright.runtime.replay import replay
 from poolwright.simulation.spec import plant_for
 from poolwright.simulation.workloads import TraceError, Workload
@@ -308,7 +309,12 @@ def test_what_is_asked_wrongly_is_refused_in_words(files, tmp_path):
         against("hpa,keda", baseline=False)
     with pytest.raises(SettingsError, match="--min-attainment: `99` has no unit"):
         share("99", "--min-attainment")
-    with pytest.raises(SettingsError, match="a journal cannot be backtested"):
+    with pytest.raises(JournalError, match="there is no journal here yet"):
+        run(BacktestOptions((tmp_path / "journal.db",), one))
+    with pytest.raises(SettingsError, match="nothing to play: name a trace, a journal"):
+        run(BacktestOptions((), one))
+    Journal(tmp_path / "journal.db").close()
+    with pytest.raises(HistoryError, match=r"journal\.db: knows nothing of the demand of chat"):
         run(BacktestOptions((tmp_path / "journal.db",), one))
     with pytest.raises(TraceError, match=r"nowhere\.csv"):
         run(BacktestOptions((tmp_path / "nowhere.csv",), one))

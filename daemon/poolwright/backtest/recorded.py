@@ -48,8 +48,8 @@ def _trace(
     warnings = []
     if drawn.gaps:
         warnings.append(
-            f"{source}: {drawn.gaps} gaps, {drawn.left_out_s / 3600:.1f} h in all, are left out; "
-            "what follows a gap follows it at once"
+            f"{source}: {drawn.left_out_s / 3600:.1f} h of which nothing is known are left out "
+            f"(gaps: {drawn.gaps}); what follows a gap follows it at once"
         )
     if len(service.classes) > 1:
         warnings.append(

@@ -74,16 +74,18 @@ class Prometheus:
             from prometheus_api_client.exceptions import (  # noqa: PLC0415
                 PrometheusApiClientException,
             )
-            from urllib3.util import Retry  # noqa: PLC0415  comes with it
+            from urllib3 import Retry  # noqa: PLC0415  comes with it
+            from urllib3.exceptions import HTTPError  # noqa: PLC0415
         except ImportError as error:
             msg = "prometheus-api-client is missing; pip install 'poolwright[prometheus]'"
             raise HistoryError(msg) from error
         times = [datetime.fromtimestamp(start + row * step_s, UTC) for row in (1, rows)]
-        client = PrometheusConnect(self._url, retry=Retry(0), timeout=self._settings.timeout_s)
+        # Without retries an error is told as it is; a start is no reason to insist.
+        client = PrometheusConnect(self._url, retry=Retry(False), timeout=self._settings.timeout_s)
         try:
             with client:
                 return client.custom_query_range(query, times[0], times[1], str(step_s))
-        except (OSError, PrometheusApiClientException) as error:
+        except (OSError, HTTPError, PrometheusApiClientException) as error:
             raise self._failed(query, str(error)) from error
         except (KeyError, TypeError, ValueError) as error:
             raise self._failed(query, f"this is not Prometheus' answer ({error!r})") from error
