@@ -8,6 +8,8 @@ from poolwright.capacity.speed import Speed
 EFFICIENCY: Final = 0.93
 """Share of a replica's time that prefill gets at most while it decodes beside."""
 UNBOUNDED_BATCH: Final = 512.0
+BEST_EFFORT: Final = 0.8
+"""Utilisation where no load meets the SLO: more replicas would cost and help nobody."""
 LEAST_SLACK: Final = 0.25
 """Of the time to first token, at least so much may be spent waiting, however long the prompt."""
 
@@ -65,8 +67,8 @@ def carrying(
     meets = objective.ttft_s is None or prefill_s < objective.ttft_s
     if objective.itl_s is not None:
         meets &= speed.itl_base_s + speed.itl_per_request_s <= objective.itl_s
-        # Where even a batch of one is too slow, half a replica's time is a load that does no harm.
-        utilisation = 1.0 - speed.itl_base_s / objective.itl_s if meets else 0.5
+        # Where even a batch of one is too slow, the least that lets nobody queue will do.
+        utilisation = 1.0 - speed.itl_base_s / objective.itl_s if meets else BEST_EFFORT
         allowed_s = min(max(objective.itl_s, speed.itl_base_s), full_itl_s)
     decode_s = max(output_tokens - 1.0, 0.0) * allowed_s
     wait_s = _wait_s(objective, prefill_s, decode_s)
