@@ -100,6 +100,13 @@ def test_failed_requests_teach_no_speed_but_their_tokens_count() -> None:
     assert known.output_tokens == 7.0
 
 
+def test_requests_that_do_not_name_their_replica_teach_no_speed() -> None:
+    bench = Bench()
+    bench.feed(ended(AT - 1, replica=""), ended(AT - 2, "wse", replica="w1"))
+    taught = {name: len(pool.speed._rows) for name, pool in bench.of("chat").pools.items()}
+    assert taught == {"gpu": 0, "wse": 1}
+
+
 def test_the_decode_time_is_that_of_the_tokens_where_no_total_is_told() -> None:
     bench = Bench()
     with_e2e, without = ended(AT), ended(AT)
