@@ -128,10 +128,12 @@ def _judge(
         detail = f"{pool.min_replicas} to {pool.max_replicas} replicas"
         effects = (LimitEffect(Reason.BOUNDS, merged, wanted, detail),)
     draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool, inputs))
-    memory = replace(memory, wish=claim(draft) if wanted > current else wanted, keeps=keeps(draft))
+    told_fleet = claim(draft) if wanted > current else wanted, keeps(draft)
+    if told_fleet != (memory.wish, memory.keeps):
+        memory = replace(memory, wish=told_fleet[0], keeps=told_fleet[1])
     desired, limited = apply_limits(draft)
     effects += limited
-    asked = asked_back(replace(draft, wanted=desired))
+    asked = asked_back(draft, desired)
     if asked is not None:
         desired, limited = give_back(draft, asked)
         effects += (asked, *limited)

@@ -199,15 +199,15 @@ def fleet(draft: Draft) -> LimitEffect | None:
     return LimitEffect(room.limit, draft.wanted, after, room.detail)
 
 
-def asked_back(draft: Draft) -> LimitEffect | None:
-    """What the fleet wants of that which the pool's own limits left: never below its minimum."""
+def asked_back(draft: Draft, desired: int) -> LimitEffect | None:
+    """What the fleet wants of `desired`, which the pool's own limits left; its minimum never."""
     room = draft.inputs.fleet
     if room is None:
         return None
     most = max(room.most, draft.pool.min_replicas)
-    if most >= draft.wanted:
+    if most >= desired:
         return None
-    return LimitEffect(room.limit, draft.wanted, most, room.detail)
+    return LimitEffect(room.limit, desired, most, room.detail)
 
 
 def give_back(draft: Draft, asked: LimitEffect) -> tuple[int, tuple[LimitEffect, ...]]:
@@ -231,8 +231,9 @@ def claim(draft: Draft) -> int:
 
 def keeps(draft: Draft) -> bool:
     """Whether the pool may not shrink now, whoever asks."""
-    lower = replace(draft, wanted=draft.current - 1)
-    return bool(apply_limits(lower, KEEPING)[1])
+    # To these limits the count that is there is as good as any lower one.
+    down = draft if draft.wanted <= draft.current else replace(draft, wanted=draft.current)
+    return any(limit(down) is not None for limit in KEEPING)
 
 
 def provider(draft: Draft) -> LimitEffect | None:
