@@ -85,6 +85,7 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
         "POOLWRIGHT_KAFKA__DEAD_LETTER_TOPIC": f"{topic}-dead",
         "POOLWRIGHT_SIMULATED_URL": f"http://127.0.0.1:{free_port()}",
         "POOLWRIGHT_TICK_INTERVAL_S": "0.1",
+        "POOLWRIGHT_HISTORY__PROMETHEUS_URL": f"http://127.0.0.1:{free_port()}",
     }
     log = (tmp_path / "log").open("wb")
     daemon = subprocess.Popen(  # noqa: ASYNC220  its signals are what is tested
@@ -140,6 +141,9 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
         daemon.terminate()
         await told.until("STOPPING=1")
         assert daemon.wait(timeout=20) == 0, (tmp_path / "log").read_text()[-2000:]
+        # Nobody listens there either: the daemon has lived on without its past.
+        missed = "past demand of coding-assistant cannot be read from Prometheus"
+        assert missed in (tmp_path / "log").read_text()
     finally:
         daemon.kill()
         daemon.wait()
