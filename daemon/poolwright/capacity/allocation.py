@@ -5,6 +5,7 @@ scales with the share that it is given, which is exact for a mean and slightly t
 peak; the forecasts of the shares, made afterwards, see the difference.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,16 @@ SHORTAGE: Final = 1e4
 """Cost of leaving a class unserved, in the dearest replica's price: only when nothing else."""
 SWITCH: Final = 0.02
 """Cost of changing a count by one, as a share of the replica's price: ties keep what is there."""
+TIE: Final = 1e-6
+"""Of what costs nothing, as few as will do."""
+INFINITE: Final = math.inf
+OPTIONS: Final = (
+    ("output_flag", False),
+    ("threads", 1),
+    ("mip_rel_gap", 1e-6),
+    # A heuristic for large programs, which takes ten times as long as solving one of these.
+    ("mip_heuristic_run_feasibility_jump", False),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,50 +78,97 @@ def _only(option: Option, classes: Sequence[str], budget_usd_per_hour: float | N
     )
 
 
+class _Program:
+    """Columns and rows of a mixed-integer program, in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self.cost: list[float] = []
+        self.upper: list[float] = []
+        self.lower: list[float] = []
+        self.whole: list[bool] = []
+        self.rows: list[tuple[float, float]] = []
+        self.starts = [0]
+        self.columns: list[int] = []
+        self.values: list[float] = []
+
+    def column(
+        self, cost: float = 0.0, lower: float = 0.0, upper: float = INFINITE, *, whole: bool = False
+    ) -> int:
+        self.cost.append(cost)
+        self.lower.append(lower)
+        self.upper.append(upper)
+        self.whole.append(whole)
+        return len(self.cost) - 1
+
+    def row(self, terms: Mapping[int, float], lower: float, upper: float) -> None:
+        self.columns += terms.keys()
+        self.values += terms.values()
+        self.starts.append(len(self.columns))
+        self.rows.append((lower, upper))
+
+    def solve(self) -> list[float]:
+        """Values of the columns at least cost. The program is feasible by the way it is made."""
+        # Late: a service with one pool needs no solver, and most have one.
+        import highspy  # noqa: PLC0415
+
+        program = highspy.HighsLp()
+        program.num_col_, program.num_row_ = len(self.cost), len(self.rows)
+        program.col_cost_, program.col_lower_ = self.cost, self.lower
+        program.col_upper_ = self.upper
+        program.row_lower_ = [lower for lower, _ in self.rows]
+        program.row_upper_ = [upper for _, upper in self.rows]
+        kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
+        program.integrality_ = [kinds[whole] for whole in self.whole]
+        matrix = program.a_matrix_
+        matrix.format_ = highspy.MatrixFormat.kRowwise
+        matrix.start_, matrix.index_, matrix.value_ = self.starts, self.columns, self.values
+        solver = highspy.Highs()  # type: ignore[no-untyped-call]
+        for option, value in OPTIONS:
+            solver.setOptionValue(option, value)
+        solver.passModel(program)
+        solver.run()
+        return list(solver.getSolution().col_value)
+
+
 def _solve(
     options: Sequence[Option], classes: Sequence[str], budget_usd_per_hour: float | None
 ) -> Mix:
-    # Late: a service with one pool needs no solver, and most have one.
-    import highspy  # noqa: PLC0415
-
     dearest = max((option.price_usd_per_hour for option in options), default=1.0) or 1.0
-    model = highspy.Highs()  # type: ignore[no-untyped-call]
-    model.silent()
-    model.setOptionValue("threads", 1)
-    model.setOptionValue("mip_rel_gap", 1e-6)
-    counts, moved, shares = {}, {}, {}
+    program = _Program()
+    counts: dict[str, int] = {}
+    shares: dict[tuple[str, str], int] = {}
     for o in options:
-        counts[o.pool] = model.addIntegral(lb=o.least, ub=max(o.least, o.most))
-        moved[o.pool] = model.addVariable(lb=0)
-        model.addConstr(moved[o.pool] >= counts[o.pool] - o.current)
-        model.addConstr(moved[o.pool] >= o.current - counts[o.pool])
-        for name, need in o.needs.items():
-            if need < float("inf"):
-                shares[o.pool, name] = model.addVariable(lb=0, ub=1)
-        used = sum(o.needs[name] * x for (pool, name), x in shares.items() if pool == o.pool)
-        model.addConstr(counts[o.pool] - used >= 0)
-    unserved = {name: model.addVariable(lb=0, ub=1) for name in classes}
-    for name in classes:
-        taken = sum(x for (_, other), x in shares.items() if other == name)
-        model.addConstr(taken + unserved[name] == 1)
-    if budget_usd_per_hour is not None:
-        spent = sum(o.price_usd_per_hour * counts[o.pool] for o in options)
-        most = max(budget_usd_per_hour, sum(o.price_usd_per_hour * o.least for o in options))
-        model.addConstr(spent <= most)
-    cost = sum(SHORTAGE * dearest * short for short in unserved.values())
-    for o in options:
+        price = o.price_usd_per_hour
+        count = program.column(TIE, o.least, max(o.least, o.most), whole=True)
+        moved = program.column(SWITCH * price)
         # What is committed costs nothing more, what is ordered beyond it does.
-        beyond = model.addVariable(lb=0)
-        model.addConstr(beyond >= counts[o.pool] - o.committed)
-        cost += o.price_usd_per_hour * (beyond + SWITCH * moved[o.pool]) + 1e-6 * counts[o.pool]
-    model.minimize(cost)
-    found = {o.pool: round(float(model.val(counts[o.pool]))) for o in options}
+        beyond = program.column(price)
+        counts[o.pool] = count
+        program.row({moved: 1.0, count: -1.0}, -o.current, INFINITE)
+        program.row({moved: 1.0, count: 1.0}, o.current, INFINITE)
+        program.row({beyond: 1.0, count: -1.0}, -o.committed, INFINITE)
+        taken = {}
+        for name, need in o.needs.items():
+            if need < INFINITE:
+                shares[o.pool, name] = share = program.column(upper=1.0)
+                taken[share] = -need
+        program.row({count: 1.0, **taken}, 0.0, INFINITE)
+    unserved = {}
+    for name in classes:
+        unserved[name] = program.column(SHORTAGE * dearest, upper=1.0)
+        among = {share: 1.0 for (_, other), share in shares.items() if other == name}
+        program.row({**among, unserved[name]: 1.0}, 1.0, 1.0)
+    if budget_usd_per_hour is not None:
+        most = max(budget_usd_per_hour, sum(o.price_usd_per_hour * o.least for o in options))
+        program.row({counts[o.pool]: o.price_usd_per_hour for o in options}, -INFINITE, most)
+    values = program.solve()
+    found = {pool: round(values[column]) for pool, column in counts.items()}
     split: dict[str, dict[str, float]] = {o.pool: {} for o in options}
-    for (pool, name), x in shares.items():
-        split[pool][name] = min(max(float(model.val(x)), 0.0), 1.0)
+    for (pool, name), column in shares.items():
+        split[pool][name] = min(max(values[column], 0.0), 1.0)
     return Mix(
         found,
         split,
         sum(o.price_usd_per_hour * found[o.pool] for o in options),
-        {name: max(0.0, float(model.val(short))) for name, short in unserved.items()},
+        {name: max(0.0, values[column]) for name, column in unserved.items()},
     )

@@ -6,6 +6,7 @@ quantile of its residuals is its safety margin. A model is worth what its quanti
 have cost in quantile (pinball) loss: one that knows nothing of this service gets no say.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -123,13 +124,14 @@ def models(values: Floats, horizon: int, ratios: Floats | None = None) -> dict[s
 
 def smoothed(values: Floats, blocks: float) -> Floats:
     """Exponential smoothing with that time constant, started by the plain mean."""
+    keep = math.exp(-1.0 / blocks)
+    first = min(len(values), math.ceil(1.0 / (1.0 - keep)))
     out = np.empty(len(values))
-    level = 0.0
-    keep = np.exp(-1.0 / blocks)
-    for i, value in enumerate(values.tolist()):
-        gain = max(1.0 - keep, 1.0 / (i + 1.0))
-        level += gain * (value - level)
-        out[i] = level
+    out[:first] = np.cumsum(values[:first]) / np.arange(1, first + 1)
+    rest = values[first:]
+    # y_t = k·y_(t-1) + (1 − k)·x_t, divided by k^t, is a plain sum.
+    powers = keep ** np.arange(1, len(rest) + 1)
+    out[first:] = powers * (out[first - 1] + (1.0 - keep) * np.cumsum(rest / powers))
     return out
 
 
