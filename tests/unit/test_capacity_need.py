@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from poolwright.capacity.carrying import (
+from poolwright.capacity.carrying import BEST_EFFORT, (
     EFFICIENCY,
     LEAST_SLACK,
     UNBOUNDED_BATCH,
@@ -49,7 +49,7 @@ def test_a_pool_that_is_too_slow_alone_does_not_meet_the_objective() -> None:
         assert not found.meets
         assert found.utilisation > 0
         assert found.requests_per_s(SPEED, 1000.0, 101.0) > 0
-    assert load(objective(itl=0.0109)).utilisation == 0.5
+    assert load(objective(itl=0.0109)).utilisation == BEST_EFFORT
     assert load(objective(itl=0.0111)).meets
     assert load(objective(ttft=0.11)).meets
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.model.sample import Floats, ReplicaBatch, RequestBatch
 
+PLAN_BLOCKS: Final = 3
+"""Blocks for which a plan holds while no replica becomes ready or is lost."""
+
 
 @dataclass(slots=True)
 class Block:
@@ -26,6 +30,10 @@ class Block:
     plan: Plan = field(default_factory=dict)
     assessed: dict[tuple[str, str], Assessment] = field(default_factory=dict)
     """By pool and trigger."""
+    planned: int = 0
+    """The block that the plan was made in."""
+    facts: tuple[int, ...] = ()
+    """What the plan relied on: the number of classes, and the ready replicas of each pool."""
 
 
 class ServiceLearner:
@@ -120,9 +128,15 @@ class ServiceLearner:
         for pool in self.pools.values():
             pool.refit(at)
         classes = {number: self._names.name(number) for number in self.demand.classes}
-        plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
-        self.block = Block(block, plan)
-        return plan
+        facts = (len(classes), *(reports[name].ready if name in reports else -1
+                                 for name in self.pools))  # fmt: skip
+        old = self.block
+        if old.plan and facts == old.facts and block - old.planned < PLAN_BLOCKS:
+            self.block = Block(block, old.plan, planned=old.planned, facts=facts)
+        else:
+            plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
+            self.block = Block(block, plan, planned=block, facts=facts)
+        return self.block.plan
 
     def assess(
         self, service: ServiceRule, rule: PoolRule, trigger: Asking, at: float
