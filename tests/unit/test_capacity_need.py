@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from poolwright.capacity.carrying import BEST_EFFORT, (
+from poolwright.capacity.carrying import (
+    BEST_EFFORT,
     EFFICIENCY,
     LEAST_SLACK,
     UNBOUNDED_BATCH,

@@ -356,6 +356,10 @@ BREAKS = {
 }
 
 
+AFTER = EXAMPLE.count("\n") + 1
+"""The line after the example's last."""
+
+
 def problems_of(file: Path, text: str | bytes) -> tuple[Problem, ...]:
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(RuleFileError) as caught:
@@ -382,7 +386,11 @@ def test_a_break_of_the_example_is_told_in_words(name: str, tmp_path: Path) -> N
         (b"- a\n", (1, 1), "`the file` must have keys, not be a list"),
         ("service: ä\n".encode("latin-1"), (1, 10), "not UTF-8 text"),
         (EXAMPLE.encode("utf-16"), (1, 1), "not UTF-8 text"),
-        (EXAMPLE.encode() + b"---\na: 1\n", (EXAMPLE.count("\n") + 1, 1), "a second document begins here"),
+        (
+            EXAMPLE.encode() + b"---\na: 1\n",
+            (EXAMPLE.count("\n") + 1, 1),
+            "a second document begins here",
+        ),
     ],
 )
 def test_a_file_of_another_kind(
