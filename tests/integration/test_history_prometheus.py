@@ -28,7 +28,7 @@ from poolwright.backtest.command import BacktestOptions, run_backtest
 from poolwright.cli.commands import app
 from poolwright.clock import VirtualClock
 from poolwright.decision import CoreState, load_state, new_state
-from poolwright.decision.core import dump_state
+from poolwright.decision.state import dump_state
 from poolwright.errors import HistoryError
 from poolwright.forecasting.season import BIN_S
 from poolwright.history import Prometheus
