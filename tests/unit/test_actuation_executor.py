@@ -170,3 +170,19 @@ async def test_a_hanging_provider_delays_no_other_pool(monkeypatch: pytest.Monke
     await executor.stop(5.0)
     assert heard.of() == ["started", "done", "confirmed"]
     assert heard.of("stuck")[-1].startswith(("given_up", "refused"))
+
+
+async def test_a_read_that_hangs_holds_no_report_back_and_is_not_asked_twice(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("poolwright.actuation.executor.PATIENCE_REAL_S", 0.02)
+    stuck, well = Target(), Target(desired=3)
+    stuck.hang_read = True
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"q": stuck, "p": well}, clock, Settings(), Heard(), lambda _: None)
+    for _ in range(2):
+        assert [report.desired for report in await executor.poll_reports()] == [3]
+    assert not executor.failed_reads
+    assert list(executor._reading) == ["q"]
+    await executor.stop(1.0)
+    assert executor._reading["q"].cancelled()

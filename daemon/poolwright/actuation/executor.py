@@ -32,6 +32,8 @@ OnReport = Callable[[ActionReport, Sequence[Attempt]], Awaitable[None]]
 MayAct = Callable[[Decision], str | None]
 
 CONFIRM_POLL_S: Final = 2.0
+PATIENCE_REAL_S: Final = 1.0
+"""How long the reports of all pools wait for the slowest of them."""
 POLL_REAL_FLOOR_S: Final = 0.02
 """A sped-up clock must not turn polling into a busy loop."""
 
@@ -84,6 +86,8 @@ class Executor:
         self._may_act = may_act
         self._lanes = {pool: _Lane(provider) for pool, provider in providers.items()}
         self._closing: set[asyncio.Task[None]] = set()
+        self._reading: dict[str, asyncio.Task[PoolReport | None]] = {}
+        """Reads under way, by pool."""
         self._stopping = False
         self.failed_reads: Counter[tuple[str, str]] = Counter()
         """Reports that could not be had, by pool and error kind."""
@@ -103,21 +107,28 @@ class Executor:
             lane.task = asyncio.create_task(self._work(lane), name=f"actions of {decision.pool}")
 
     async def poll_reports(self) -> list[PoolReport]:
-        """What every provider says now; pools that cannot be read are left out and counted."""
-        limit = call_timeout_real_s(self._clock)
+        """What providers say now. Pools that cannot be read are left out and counted.
 
-        async def read(pool: str, provider: Provider) -> PoolReport | None:
-            try:
-                return await bounded(provider.read(), limit)
-            except CallError as error:
-                self.failed_reads[pool, error.kind] += 1
-                log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
-                return None
-
-        reports = await asyncio.gather(
-            *(read(pool, lane.provider) for pool, lane in self._lanes.items())
-        )
+        One that hangs delays no other: its answer is among those of a later call.
+        """
+        for pool, lane in self._lanes.items():
+            if pool not in self._reading:
+                self._reading[pool] = asyncio.create_task(self._read(pool, lane.provider))
+        if self._reading:
+            await asyncio.wait(self._reading.values(), timeout=PATIENCE_REAL_S)
+        ended = {pool: task for pool, task in self._reading.items() if task.done()}
+        for pool in ended:
+            del self._reading[pool]
+        reports = [task.result() for task in ended.values()]
         return [report for report in reports if report is not None]
+
+    async def _read(self, pool: str, provider: Provider) -> PoolReport | None:
+        try:
+            return await bounded(provider.read(), call_timeout_real_s(self._clock))
+        except CallError as error:
+            self.failed_reads[pool, error.kind] += 1
+            log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
+            return None
 
     def use_providers(self, providers: Mapping[str, Provider]) -> None:
         """New rules: running actions end with their old provider, which is then closed."""
@@ -138,6 +149,9 @@ class Executor:
         self._stopping = True
         for lane in self._lanes.values():
             lane.interrupt.set()
+        for reading in self._reading.values():
+            reading.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
         tasks = [lane.task for lane in self._lanes.values() if lane.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=deadline)
