@@ -1,6 +1,7 @@
 """Everything that is learned of a service; fed by `step`, asked when it decides."""
 
 import math
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -41,6 +42,8 @@ class ServiceLearner:
 
     def __init__(self, service: ServiceRule, names: NameTable) -> None:
         self._names = names
+        # A thousand services that planned in the same second would make one long call of it.
+        self._offset_s = zlib.crc32(service.service.encode()) % BLOCK_S
         self.demand = Demand()
         self.pools = {pool.name: PoolLearner(pool) for pool in service.pools}
         self.planner = Planner()
@@ -122,7 +125,7 @@ class ServiceLearner:
             self.pools[name].note_ready(at, report.ready)
         if self.demand.seconds < BLOCK_S:
             return {}
-        block = math.floor(at / BLOCK_S)
+        block = math.floor((at + self._offset_s) / BLOCK_S)
         if block == self.block.number:
             return self.block.plan
         for pool in self.pools.values():
