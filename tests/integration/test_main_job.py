@@ -11,10 +11,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from testenv.kafka import free_port
+from tests.integration.otlp_receivers import GrpcReceiver
 
 from poolwright import rulefiles
 from poolwright.decision import decide_again
@@ -29,6 +31,7 @@ TRACES = Path(os.environ.get("POOLWRIGHT_TRACES", ROOT.parent / "shared" / "data
 SPEED = 60.0
 ORIGIN_EVENT_S = 1_700_000_000.0
 LONGEST_S = 110.0
+_CLI = (sys.executable, "-m", "poolwright")
 
 
 @pytest.fixture
@@ -74,6 +77,9 @@ async def test_the_azure_trace_through_kafka_with_a_kill_half_way(  # noqa: PLR0
         "POOLWRIGHT_CLOCK__ORIGIN_WALL_S": str(time.time()),
         "POOLWRIGHT_CLOCK__ORIGIN_EVENT_S": str(ORIGIN_EVENT_S),
     }
+    receiver = GrpcReceiver()
+    receiver.start()
+    environment["POOLWRIGHT_TRACING__OTLP_ENDPOINT"] = f"http://127.0.0.1:{receiver.port}"
     summary_file = tmp_path / "summary.json"
     log = (tmp_path / "log").open("wb")
 
@@ -131,12 +137,32 @@ async def test_the_azure_trace_through_kafka_with_a_kill_half_way(  # noqa: PLR0
     journal = Journal(tmp_path / "journal.db", read_only=True)
     rules = rulefiles.load_sources(journal.rules(decisions[0].rules_revision))
     assert [decide_again(rules.services[0], d) for d in decisions] == decisions
-    traced = [d for d in acts if journal.spans(d.id)]
-    # Only the last batch before the kill may be missing; the journal can rebuild it.
-    assert len(traced) >= len(acts) - 5
+    # Only the last batch before the kill may be missing; the journal rebuilds it.
+    missing = {d.id for d in decisions} - _roots(receiver).keys()
+    assert len(missing) <= before
+    rebuilding = await asyncio.create_subprocess_exec(*_CLI, "traces", "rebuild", env=environment)
+    assert await rebuilding.wait() == 0
+    receiver.stop()
+    roots = _roots(receiver)
+    assert roots.keys() == {d.id for d in decisions}
+    for decision in decisions:
+        spans = [span for span in receiver.spans if span.trace_id.hex() == decision.id]
+        names = {span.name for span in spans}
+        linked = {(link.trace_id.hex(), link.span_id.hex()) for link in roots[decision.id].links}
+        assert linked == {(c.trace_id, c.span_id) for c in decision.inputs.contexts}
+        assert "poolwright.limits" in names
+        triggers = {span.span_id for span in spans if span.name == "poolwright.trigger"}
+        assert len(triggers) == len(decision.proposals)
+        if decision.acts:
+            assert {"provider.scale"} <= names
+    assert any(root.links for root in roots.values())
     ended = [d for d in acts if journal.actions(d.id)[-1].report.status.value != "started"]
     assert ended == acts
     journal.close()
+
+
+def _roots(receiver: GrpcReceiver) -> dict[str, Any]:
+    return {span.trace_id.hex(): span for span in receiver.spans if not span.parent_span_id}
 
 
 def _decisions(folder: Path):

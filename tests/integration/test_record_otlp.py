@@ -1,19 +1,14 @@
 """Decisions' traces read back through a real OTLP receiver, over gRPC and over HTTP."""
 
-import gzip
 import re
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
+from tests.integration.otlp_receivers import GrpcReceiver, HttpReceiver
 
 from poolwright.model.assessment import (
     Advantage,
@@ -77,66 +72,6 @@ DECISION = Decision(
     ),
     b"{}",
 )  # fmt: skip
-
-
-class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
-    """A real OTLP server, which may be stopped and started again at its port."""
-
-    def __init__(self) -> None:
-        self.spans = []
-        self.port = 0
-
-    def take(self, request) -> None:
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                self.spans += scope.spans
-
-
-class GrpcReceiver(Receiver):
-    protocol = "grpc"
-
-    def Export(self, request, context):  # noqa: N802
-        self.take(request)
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-    def start(self) -> None:
-        self.server = grpc.server(ThreadPoolExecutor(1))
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self.server)
-        self.port = self.server.add_insecure_port(f"127.0.0.1:{self.port}")
-        self.server.start()
-
-    def stop(self) -> None:
-        self.server.stop(0).wait()
-
-
-class HttpReceiver(Receiver):
-    protocol = "http/protobuf"
-
-    def start(self) -> None:
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                assert self.path == "/v1/traces"
-                receiver.take(trace_service_pb2.ExportTraceServiceRequest.FromString(body))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *args) -> None:
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", self.port), Handler)
-        self.port = self.server.server_port
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
 
 @pytest.fixture(params=[GrpcReceiver, HttpReceiver], ids=["grpc", "http"])
