@@ -12,6 +12,7 @@ minute of a thousand services costs what their sixtieth does.
 import argparse
 import gc
 import json
+import math
 import statistics
 import time
 import tracemalloc
@@ -138,13 +139,14 @@ def run(
 def tell(services: int, pools: int, found: Measured) -> None:
     calls = found.calls_ms
     mean, worst = statistics.fmean(calls), max(calls)
-    state = len(found.dump) / services
+    # A service's windows are full after ten minutes; before that its state says little.
+    state = len(found.dump) / services if len(calls) >= COMPARED_S else math.nan
     print(
         f"{services:5} × {pools} pool{'s' if pools > 1 else ' '}: mean {mean:6.3f} ms"
         f" ({mean / AIM_MS:4.0%} of the aim), p99 {np.percentile(calls, 99):6.3f},"
         f" worst {worst:6.3f}, so {worst * services / 1e3:6.3f} s of one call;"
-        f" ingest {found.ingest_ms:.3f} ms; state {state / 1e3:.0f} kB"
-        f" ({state / AIM_BYTES:.0%} of the aim)",
+        f" ingest {found.ingest_ms:.3f} ms"
+        + ("" if math.isnan(state) else f"; state {state / 1e3:.0f} kB ({state / AIM_BYTES:.0%})"),
         flush=True,
     )
 
@@ -163,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--services", type=int, nargs="+", default=SERVICES)
     parser.add_argument(
-        "--service-minutes", type=int, default=400,
+        "--service-minutes", type=int, default=200,
         help="minutes times services that are played; 60000 is an hour of a thousand",
     )  # fmt: skip
     asked = parser.parse_args()
@@ -172,7 +174,7 @@ def main() -> None:
         tell(1, pools, one)
         tell_growth(pools, one)
         for services in sorted(set(asked.services) - {1}):
-            seconds = min(HOUR_S, 60 * max(1, asked.service_minutes // services))
+            seconds = min(HOUR_S, max(30, 60 * asked.service_minutes // services))
             dump = multiplied(one.dump, services)
             tell(services, pools, run(services, pools, range(HOUR_S, HOUR_S + seconds), dump=dump))
         grown = run(1, pools, range(HOUR_S // 2), trace=True).grown_bytes
