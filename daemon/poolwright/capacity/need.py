@@ -22,6 +22,8 @@ from poolwright.model.sample import Floats
 
 SPANS_S: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LONGEST_DECODE_S: Final = 900
+DECIMALS: Final = 6
+"""More would be the machine's and not the demand's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +59,4 @@ def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
     np.maximum(need, (within(prefill, stay) / stay + decoding) / load.utilisation, out=need)
     at_once = within(requests, stay) / (stay + min(load.wait_s, stay)) * load.decode_s
     np.maximum(need, at_once / load.batch, out=need)
-    return need
+    return np.round(need, DECIMALS)

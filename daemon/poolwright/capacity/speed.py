@@ -29,6 +29,7 @@ FORGET: Final = 0.97
 """Weight of what was learned at one refit, at the next: half is forgotten in 23 refits."""
 MAX_WEIGHT: Final = 4000.0
 HUBER: Final = 2.5
+DIGITS: Final = 6
 TRUSTED_REQUESTS: Final = 60.0
 REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
 
@@ -228,4 +229,5 @@ def _solve(a: Floats, b: Floats, prior: Speed) -> Speed:
             break
         free &= theta > 0.0
     floor = theta0 * 1e-3
-    return Speed(*np.maximum(theta, floor).tolist())
+    # Linear algebra differs in its last digits between machines; decisions must not.
+    return Speed(*(float(f"{figure:.{DIGITS}g}") for figure in np.maximum(theta, floor)))
