@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
 from prometheus_client import CollectorRegistry
 
 from poolwright import history, rulefiles
@@ -23,7 +22,7 @@ from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import Provider
 from poolwright.actuation.registry import make_providers
 from poolwright.clock import Clock
-from poolwright.decision import CoreState, dump_state, load_state, new_state, step
+from poolwright.decision import dump_state, step
 from poolwright.errors import PoolwrightError, RuleFileError
 from poolwright.messaging.connection import connection_options
 from poolwright.messaging.outbox import Outbox
@@ -39,11 +38,11 @@ from poolwright.record.metrics import DaemonMetrics
 from poolwright.record.recorder import Recorder
 from poolwright.record.retention import forget_old
 from poolwright.record.traces import Tracing
-from poolwright.runtime import notify
+from poolwright.runtime import checkpoints, notify
 from poolwright.runtime.status import pools_body, source_body
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
-from poolwright.telemetry.source import Fetched, KafkaSource, TopicPartition
+from poolwright.telemetry.source import Fetched, KafkaSource
 
 log = logging.getLogger("poolwright")
 
@@ -68,7 +67,7 @@ class Daemon:
         self.metrics = DaemonMetrics(CollectorRegistry())
         self.metrics.reload(failed=False, revision=self.rules.revision)
         self.metrics.recording(self.recorder, self.tracing)
-        self.state, self._offsets = self._load_checkpoint()
+        self.state, self._offsets = checkpoints.restore(self.journal)
         self.source = self._make_source()
         self.topic = Outbox(settings.kafka.decisions_topic, connection_options(settings.kafka))
         self.executor: Executor = self._make_executor()
@@ -81,7 +80,7 @@ class Daemon:
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
         self._last_tick_at: float | None = None
-        self._taken: dict[TopicPartition, int] = dict(self._offsets)
+        self._taken: checkpoints.Offsets = dict(self._offsets)
 
     # --- parts -----------------------------------------------------------------------------
 
@@ -109,18 +108,6 @@ class Daemon:
             on_report=self._on_action,
             may_act=self._may_act,
         )
-
-    def _load_checkpoint(self) -> tuple[CoreState, dict[TopicPartition, int]]:
-        saved = self.journal.load_checkpoint()
-        if saved is None:
-            return new_state(), {}
-        try:
-            state = load_state(saved.state)
-        except msgspec.MsgspecError as error:
-            log.warning("the checkpoint cannot be read (%s); starting without it", error)
-            return new_state(), {}
-        offsets = {TopicPartition(*_split(key)): offset for key, offset in saved.offsets.items()}
-        return state, offsets
 
     # --- life ------------------------------------------------------------------------------
 
@@ -245,7 +232,7 @@ class Daemon:
             late=self.state.store.late,
             pools=self.state.reports,
             age_s=self.source.telemetry_age_s(),
-            lag={f"{p.topic}/{p.partition}": n for p, n in self.source.lag().items()},
+            lag=checkpoints.named(self.source.lag()),
             dead_letters_dropped=self.source.dead_letters.dropped,
         )
         return decisions
@@ -298,7 +285,7 @@ class Daemon:
                 return
             offsets = dict(self._taken)
             state = dump_state(self.state)
-            keyed = {f"{p.topic}/{p.partition}": offset for p, offset in offsets.items()}
+            keyed = checkpoints.named(offsets)
             saved = await self.recorder.attempt(
                 partial(self.journal.save_checkpoint, self.clock.now(), keyed, state)
             )
@@ -393,8 +380,3 @@ class Daemon:
             **source_body(self.source),
             "pools": pools_body(self.rules, self.state, self.source),
         }
-
-
-def _split(key: str) -> tuple[str, int]:
-    topic, _, partition = key.rpartition("/")
-    return topic, int(partition)
