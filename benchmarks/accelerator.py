@@ -8,7 +8,8 @@ Each on the simulated plant, whose figures the rules declare for the accelerator
 rules, with GPUs only, and with the accelerator held from the start; `much` and `fast` also with the
 accelerator lost for good half-way. Attainment is of the whole run and of its last three quarters,
 since an advantage must hold before anything is ordered. Of the contenders that keep the SLOs of the
-last three quarters the cheaper one is the better; the aim is to be within 5 % of its cost.
+last three quarters the cheaper one is the better, and where neither does the one that attains more;
+the aim is to be within 5 % of its cost.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from poolwright.simulation.workloads import Workload
 
 GPU_USD, ACCELERATOR_USD = 4.5, 24.0
 AIM = 1.05
+GOAL = 0.99
 RULES = """
 apiVersion: poolwright/v1
 service: chat
@@ -166,6 +168,11 @@ def spec_of(scenario: Scenario, contender: str, duration_s: float) -> PlantSpec:
     return PlantSpec("chat", (gpu,) if contender == "GPUs only" else (gpu, wse))
 
 
+def played_as(name: str, contender: str) -> str:
+    """GPUs alone lose no accelerator: one run serves both scenarios."""
+    return name.removesuffix(", lost") if contender == "GPUs only" else name
+
+
 def run(name: str, contender: str, hours: float, seed: int, floor: str) -> Played:
     scenario, duration_s = SCENARIOS[name], hours * 3600.0
     sources = {"chat.yaml": rules_of(scenario, contender, floor)}
@@ -222,8 +229,13 @@ def _acts(decisions: list[Decision]) -> list[str]:
     return found
 
 
+def worst(played: Played) -> float:
+    """Attainment of the worst class."""
+    return min(played.late.values())
+
+
 def keeps(played: Played) -> bool:
-    return all(share >= 0.99 for share in played.late.values())
+    return worst(played) >= GOAL
 
 
 def tell(name: str, found: Mapping[str, Played]) -> None:
@@ -245,13 +257,17 @@ def tell(name: str, found: Mapping[str, Played]) -> None:
     verdict = "as it must" if grew == scenario.grows else "WRONG"
     print(f"  the accelerator {'grew' if grew else 'never grew'}: {verdict};", end=" ")
     others = [one for contender, one in found.items() if contender != "rules"]
-    sound = [one for one in others if keeps(one)] or others
+    sound = [one for one in others if keeps(one)] or [max(others, key=worst)]
     better = min(sound, key=lambda one: one.run.cost_usd)
+    gpus = rules.run.cost_usd / found["GPUs only"].run.cost_usd
     ratio = rules.run.cost_usd / better.run.cost_usd
     within = "within" if ratio <= AIM else "NOT within"
-    kept = "" if keeps(better) else ", though neither keeps the SLOs"
+    kept = "" if keeps(better) else ", though none keeps the SLOs"
     ours = "" if keeps(rules) else "; the rules MISS the SLO"
-    print(f"cost {ratio:.3f} of {better.contender}, the better{kept}: {within} 5 %{ours}")
+    print(
+        f"cost {ratio:.3f} of {better.contender}, the better{kept}: {within} 5 %{ours};"
+        f" {gpus:.3f} of GPUs only"
+    )
     print(f"  evidence of the accelerator's decisions: {dict(rules.seen)}")
     for line in (*rules.grants, *rules.holds, f"       at last: {rules.last}"):
         print(f"    {line}")
@@ -260,22 +276,21 @@ def tell(name: str, found: Mapping[str, Played]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--hours", type=float, default=1.5)
+    parser.add_argument("--hours", type=float, default=4.0)
     parser.add_argument("--only", nargs="+", default=list(SCENARIOS), choices=list(SCENARIOS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--floor", default="60%", help="min_utilisation; 60%% as in the examples")
     asked = parser.parse_args()
     with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as workers:
-        waiting = {
-            (name, contender): workers.submit(
-                run, name, contender, asked.hours, asked.seed, asked.floor
-            )
-            for name in asked.only
-            for contender in CONTENDERS
-        }
+        waiting = {}
         for name in asked.only:
-            tell(name, {c: waiting[name, c].result() for c in CONTENDERS})
+            for contender in CONTENDERS:
+                key = played_as(name, contender), contender
+                if key not in waiting:
+                    waiting[key] = workers.submit(run, *key, asked.hours, asked.seed, asked.floor)
+        for name in asked.only:
+            tell(name, {c: waiting[played_as(name, c), c].result() for c in CONTENDERS})
 
 
 if __name__ == "__main__":
