@@ -57,7 +57,7 @@ class PoolLearner:
             known = self.gauges.get(replica)
             if known is None or at >= known[0]:
                 self.gauges[replica] = (at, runs, waits)
-        full = running[waiting >= 1.0]
+        full = running[(waiting >= 1.0) & (running >= 1.0)]
         if len(full):
             seen = float(np.percentile(full, 75))
             cap = self.batch_cap
