@@ -28,6 +28,7 @@ from poolwright.backtest.pilots import ControllerPilot
 from poolwright.backtest.playing import play
 from poolwright.backtest.world import Plan, Trace, World, world_of
 from poolwright.model.decision import Decision
+from poolwright.runtime.replay import ORIGIN_S
 from poolwright.simulation.plant import Plant
 from poolwright.simulation.spec import Fault, FaultKind, PlantSpec, PoolSpec
 from poolwright.simulation.workloads import Workload
@@ -204,8 +205,9 @@ def run(name: str, contender: str, hours: float, seed: int, floor: str) -> Playe
     )
 
 
-def _when(decision: Decision, first: float) -> str:
-    return f"{(decision.at - first) / 60:6.1f} min"
+def _when(decision: Decision) -> str:
+    """Since the trace's start."""
+    return f"{(decision.at - ORIGIN_S) / 60:6.1f} min"
 
 
 def _grants(decisions: list[Decision]) -> tuple[str, ...]:
@@ -215,7 +217,7 @@ def _grants(decisions: list[Decision]) -> tuple[str, ...]:
         if advantage is not None and advantage.granted != granted:
             granted = advantage.granted
             word = "granted" if granted else "withdrawn"
-            found.append(f"{_when(decision, decisions[0].at)} {word}: {advantage.why}")
+            found.append(f"{_when(decision)} {word}: {advantage.why}")
     return tuple(found)
 
 
@@ -224,7 +226,7 @@ def _acts(decisions: list[Decision]) -> list[str]:
     for decision in decisions:
         if decision.pool == "wse" and decision.acts:
             why = "; ".join(p.detail for p in decision.proposals if p.detail)
-            when = _when(decision, decisions[0].at)
+            when = _when(decision)
             found.append(f"{when} {decision.current} → {decision.desired} ({why})")
     return found
 
