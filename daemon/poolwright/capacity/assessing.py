@@ -85,6 +85,7 @@ def assess(
         models={}
         if found is None
         else {name: ModelForecast(*figures) for name, figures in found.models.items()},
+        peak=float(modelled[known].max(initial=0.0)) * factor,
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
     )

@@ -93,6 +93,8 @@ class Assessment:
     skill: float | None
     """Share of the naive model's quantile loss that the best model saves."""
     models: Mapping[str, ModelForecast] = field(default_factory=dict)
+    peak: float | None = None
+    """The largest need of the history."""
     input_tokens: float | None = None
     """Mean prompt of the requests behind it; None while there are none, and in older records."""
     output_tokens: float | None = None
