@@ -170,7 +170,7 @@ def test_what_was_learned_of_a_pool() -> None:
         ),
         ("start-up", "2 min 13 s at the 95th percentile, from 7 measured"),
         ("demand", "2.9 requests/s, none waiting"),
-        ("needs", "1.3 replicas on average over the last 2 min, 0.90 over 30 min"),
+        ("needs", "1.3 replicas on average over the last 2 min, 0.90 over 15 min"),
         (
             "forecast",
             (
@@ -251,7 +251,7 @@ def test_an_advantage_is_told_against_what_it_must_be() -> None:
     assert told() == {
         "verdict": "not granted yet: economic, but not for long enough",
         "margin": "69% of the cost that it avoids, 15% required",
-        "utilisation": "62% over the last half hour, 60% required",
+        "utilisation": "62% over the last quarter of an hour, 60% required",
         "held": "for 40 s, 10 min required",
         "figures": (
             "wse declared in the rule file, default pools measured;"

@@ -18,7 +18,7 @@ from poolwright.model.rule import PoolRule
 from poolwright.model.sample import Bools, Floats
 
 LEVEL_S: Final = 120
-SUSTAINED_S: Final = 1800
+SUSTAINED_S: Final = 900
 REACTION_S: Final = 10.0
 """From a need to an order: a block, a tick and the provider's answer."""
 

@@ -78,7 +78,7 @@ class Assessment:
     level: float
     """What those of the last two minutes need, on average."""
     sustained: float
-    """What those of the last half hour need, on average."""
+    """What those of the last quarter of an hour need, on average."""
     expected: float | None
     """The middle of the forecast, `horizon_s` ahead."""
     upper: float | None
