@@ -77,7 +77,7 @@ def test_a_fall_is_followed() -> None:
 
 def test_lost_telemetry_blocks_shrinking_and_is_no_quiet() -> None:
     driven = drive()
-    usual = driven.run(500, 12.0)[-1].inputs.assessments[0].upper
+    usual = driven.run(800, 12.0)[-1].inputs.assessments[0].upper
     before = driven.pools[0].ready
     blind = driven.run(900, 12.0, telemetry=False)
     assert acts(blind) == []

@@ -53,7 +53,8 @@ def assess(
     modelled = needs(stream, speed, load, demand.seconds)
     last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
     if binding:
-        pool.note_peaks(at, modelled)
+        waiting = pool.waiting(at)
+        pool.note_peaks(at, modelled, queued=waiting is not None and waiting >= 1.0)
         pool.judge(at, float(stream.requests[-last:].sum()) / last)
     known = demand.known(demand.seconds)
     factor = pool.calibration.factor

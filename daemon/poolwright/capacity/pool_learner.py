@@ -27,7 +27,8 @@ class PoolLearner:
     """What is learned of one pool."""
 
     __slots__ = ("batch_cap", "calibration", "drift", "gauges", "outcomes", "peaks", "peaks_at",
-                 "ready", "ready_at", "refitted_at", "speed", "startups")  # fmt: skip
+                 "ready", "ready_at", "refitted_at", "short", "speed",
+                 "startups")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
         self.speed = SpeedEstimator(declared_speed(pool))
@@ -41,6 +42,8 @@ class PoolLearner:
         self.ready = np.zeros(READY_S, dtype=np.float32)
         self.peaks = np.zeros(READY_S, dtype=np.float32)
         """By second, what was ready, and the largest need of the last `AFTER_S`."""
+        self.short = False
+        """Whether what came in was too much, and what it left still queues."""
         self.ready_at: int | None = None
         self.peaks_at: int | None = None
         """The newest seconds of the two."""
@@ -70,10 +73,11 @@ class PoolLearner:
         self.ready[np.arange(since + 1, second + 1) % READY_S] = ready
         self.ready_at = second
 
-    def note_peaks(self, at: float, modelled: Floats) -> None:
+    def note_peaks(self, at: float, modelled: Floats, *, queued: bool) -> None:
         """Keeps the needs since the last block: a shortage is felt for a while after its peak.
 
-        Of several objectives at one instant the largest need counts.
+        Of several objectives at one instant the largest need counts. While a queue is left of a
+        shortage, it is one still, however small the need has become.
         """
         second = int(at)
         again = self.peaks_at == second
@@ -82,6 +86,10 @@ class PoolLearner:
         recent = np.concatenate((np.zeros(AFTER_S), modelled))[-(new + AFTER_S - 1) :]
         peaks = np.lib.stride_tricks.sliding_window_view(recent, AFTER_S).max(axis=1)
         where = np.arange(second - new + 1, second + 1) % READY_S
+        short = bool((peaks * self.calibration.factor > self.ready[where]).any())
+        self.short = short or (self.short and queued)
+        if self.short:
+            peaks = np.full(new, np.inf)
         self.peaks[where] = np.maximum(self.peaks[where], peaks) if again else peaks
         self.peaks_at = second
 
@@ -139,7 +147,8 @@ class PoolLearner:
             sound = known & (need <= ready)
             missed = rows[:, 2] > 0
             self.calibration.attained(len(rows), int(missed.sum()), attainment, rate)
-            self.calibration.meet((need / np.maximum(ready, 1.0))[known])
+            met = known & np.isfinite(need)
+            self.calibration.meet((need / np.maximum(ready, 1.0))[met])
             self.calibration.observe(
                 int(sound.sum()), int((sound & missed).sum()), attainment, rate
             )

@@ -11,6 +11,8 @@ QUEUE_PER_READY: Final = 2.0
 ROUNDING: Final = 1e-6
 EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
+HYSTERESIS: Final = 0.2
+"""By so many replicas the need must be below a count before a larger one is given up."""
 TRIAL: Final = 0.15
 """How much heavier than ever before the replicas may be loaded at once."""
 
@@ -45,7 +47,9 @@ def slo(
         replicas = _ceil(found.upper + backlog)
         # Below what was ever tried, one step at a time: the model may be wrong there.
         careful = _ceil(found.upper / min(1.0, found.capacity.tested + TRIAL))
-        replicas = max(replicas, min(careful, current))
+        # Nor down and up again where the need hovers around a whole number.
+        sure = _ceil(found.upper + HYSTERESIS + backlog)
+        replicas = max(replicas, min(max(careful, sure), current))
         detail = (
             f"{found.upper:.2f} needed in {found.horizon_s:.0f} s at the "
             f"{found.quantile:.1%} quantile, {found.need:.2f} now"
