@@ -6,7 +6,7 @@ Fleets of any make run through the whole core; each pool wishes what its script 
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from poolwright.decision import decide_again, dump_state, load_state, new_state, step
@@ -180,7 +180,18 @@ def test_no_more_is_in_use_than_there_is_but_what_was_there_and_minimums(
     plant.tick(rules_of(members, fleet_of(members, budget, stock)))
 
 
+def blind(price: float, *, in_stock: bool) -> Member:
+    return Member(price=price, least=0, most=1, count=0, priority=0, weight=0.5, wish=12,
+                  mode=Mode.ACT, blind=True, in_stock=in_stock)  # fmt: skip
+
+
 @given(st.one_of(plain_members, members_of_any_kind), parts, parts)
+@example(
+    # Two that cannot pay must not keep the last of the stock from one that need not.
+    [blind(0.0, in_stock=False), *[blind(1.0, in_stock=True)] * 2, blind(0.0, in_stock=True)],
+    0.0,
+    0.34,
+)
 @settings(max_examples=150, deadline=None)
 def test_counts_converge_and_nobody_lacks_what_lower_priorities_could_give(
     members, budget, stock

@@ -180,17 +180,20 @@ def _share(
 ) -> tuple[Counts, Mapping[str, _Pot]]:
     """Counts between `floors` and `tops` that all pots hold, and the pot that cut a pool last.
 
-    Stock that a pool cannot pay for is shared out once more among the others.
+    Stock that a pool cannot pay for is shared out again among the others, until all of it that
+    anybody can pay for is given: each round lowers what some pool may have.
     """
     cuts: dict[str, _Pot] = {}
-    counts = caps = tops
-    for _ in pots[:2]:
+    caps = tops
+    while True:
         counts = before = caps
         for pot in pots:
             before, counts = counts, _fill(pot, claims, floors, counts)
             cuts |= {pool: pot for pool in counts if counts[pool] < before[pool]}
-        caps = {p: counts[p] if counts[p] < before[p] else caps[p] for p in caps}
-    return counts, cuts
+        lowered = {p: counts[p] if counts[p] < before[p] else caps[p] for p in caps}
+        if lowered == caps or len(pots) == 1:
+            return counts, cuts
+        caps = lowered
 
 
 def _fill(pot: _Pot, claims: tuple[Claim, ...], floors: Counts, tops: Counts) -> Counts:
