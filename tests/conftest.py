@@ -1,9 +1,16 @@
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from testenv.kafka import KafkaServer
 from testenv.skips import pytest_make_collect_report, pytest_runtest_makereport
+
+# The same examples in every run, so that a failure is the change's; `explore` looks for new ones.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", settings.get_profile("default"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 UNIT_TESTS = "integration/test_deploy.py"
 collect_ignore = [] if shutil.which("systemd-analyze") else [UNIT_TESTS]
