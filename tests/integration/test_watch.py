@@ -123,15 +123,16 @@ async def test_broken_edit_is_an_error_and_mending_it_is_a_result(folder: Path) 
         assert await watched.most() == 4
 
 
-async def test_a_second_file_joins_and_leaves(folder: Path) -> None:
+@pytest.mark.parametrize("name", ["code.yaml", "code.yml"])
+async def test_a_second_file_joins_and_leaves(folder: Path, name: str) -> None:
     async with watching(folder) as watched:
         new = folder / "new"
         new.write_text(rules(2, "code"))
-        new.replace(folder / "code.yaml")
+        new.replace(folder / name)
         joined = await watched.next()
         assert joined.rules is not None
         assert [service.service for service in joined.rules.services] == ["chat", "code"]
-        (folder / "code.yaml").unlink()
+        (folder / name).unlink()
         left = await watched.next()
         assert left.rules is not None
         assert [service.service for service in left.rules.services] == ["chat"]

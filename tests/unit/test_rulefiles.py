@@ -232,33 +232,6 @@ def test_the_documented_mistakes_are_shown_as_the_docs_say() -> None:
         assert f"| {problem.split(': ', 1)[1]} |" in docs
 
 
-def test_all_mistakes_of_all_files_are_shown_and_a_service_has_one_file() -> None:
-    with pytest.raises(RuleFileError) as caught:
-        load_sources(
-            {
-                "a.yaml": GOOD,
-                "b.yaml": GOOD,
-                "c.yaml": GOOD.replace("chat", "code").replace("min: 2,", "min: 25,"),
-                "d.yaml": "",
-            }
-        )
-    assert [str(problem) for problem in caught.value.problems] == [
-        "b.yaml:2:10: duplicate service `chat` (also in a.yaml; one file each)",
-        "c.yaml:8:21: min 25 is above max 24 (lower min or raise max)",
-        (
-            "d.yaml:1:1: the file is empty (begin with apiVersion: poolwright/v1,"
-            " then service: and pools:; see docs/rules.md)"
-        ),
-    ]
-
-
-def test_a_folder_without_rules_and_a_missing_one_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(RuleFileError, match="no rule file here"):
-        load(tmp_path)
-    with pytest.raises(RuleFileError, match="cannot be read"):
-        load(tmp_path / "none.yaml")
-
-
 @pytest.mark.parametrize(
     ("source", "values", "expected"),
     [

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from poolwright.errors import Problem, RuleFileError
 from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
@@ -14,14 +15,17 @@ from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
 from poolwright.rulefiles.shapes import RuleFile
 from poolwright.rulefiles.validating import validate
 
+SUFFIXES: Final = (".yaml", ".yml")
+
 
 def _is_rule_file(path: Path) -> bool:
-    name = path.name
-    return path.suffix == ".yaml" and not name.startswith((".", "#", "~")) and path.is_file()
+    """Whether a folder's entry means to be read; a link that leads nowhere does and is told."""
+    meant = path.suffix.lower() in SUFFIXES and not path.name.startswith((".", "#", "~"))
+    return meant and (path.is_file() or path.is_symlink())
 
 
 def sources_of(path: Path) -> dict[str, str]:
-    """File name to text, of one file or of the *.yaml in a folder."""
+    """File name to text, of one file or of the YAML files in a folder."""
     files = sorted(p for p in path.iterdir() if _is_rule_file(p)) if path.is_dir() else [path]
     sources: dict[str, str] = {}
     problems: list[Problem] = []
@@ -36,7 +40,7 @@ def sources_of(path: Path) -> dict[str, str]:
         except OSError as error:
             problems.append(_unreadable(file, error))
     if not sources and not problems:
-        hint = "add a file whose name ends in .yaml"
+        hint = "add a file whose name ends in .yaml or .yml"
         problems.append(Problem(str(path), 1, 1, "no rule file here", hint))
     if problems:
         raise RuleFileError(tuple(problems))
