@@ -13,7 +13,7 @@ RULES = """\
 apiVersion: poolwright/v1
 service: {service}
 pools:
-  - {{name: main, provider: {{simulated: {{pool: main}}}}, replicas: {{min: 1, max: {most}}}}}
+  - {{name: {service}-main, provider: {{simulated: {{}}}}, replicas: {{min: 1, max: {most}}}}}
 """
 ARRIVES_S = 20.0
 SILENT_S = 1.5

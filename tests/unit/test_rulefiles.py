@@ -109,7 +109,7 @@ BROKEN = {
     ),
     "duplicate trigger": (
         ("name: fewer", "name: more"),
-        "16:11: duplicate trigger `more` (rename one)",
+        "16:11: duplicate trigger `more` (also at r.yaml:13:11; rename one)",
     ),
     "duplicate key": (
         ("service: chat\n", "service: chat\nservice: code\n"),

@@ -100,10 +100,33 @@ def test_all_mistakes_of_all_files_are_shown_and_a_service_has_one_file() -> Non
         }
     )
     assert found == [
-        "b.yaml:2:10: duplicate service `chat` (also in a.yaml; one file each)",
+        "b.yaml:2:10: duplicate service `chat` (also at a.yaml:2:10; one file each)",
         "c.yaml:6:21: min 25 is above max 3 (lower min or raise max)",
         (
             "d.yaml:1:1: the file is empty (begin with apiVersion: poolwright/v1,"
             " then service: and pools:; see docs/rules.md)"
         ),
     ]
+
+
+def test_a_pool_belongs_to_one_service_only() -> None:
+    """Two services' pools of one name would share a provider, a memory and a place in `explain`."""
+    code = rules("code").replace("code-main", "chat-main")
+    assert problems_of({"chat.yaml": rules("chat"), "code.yaml": code}) == [
+        (
+            "code.yaml:4:11: duplicate pool `chat-main` (also at chat.yaml:4:11;"
+            " pools of all services are known by name: rename one)"
+        )
+    ]
+
+
+def test_what_follows_from_another_mistake_is_no_duplicate_pool() -> None:
+    twice = {"a.yaml": rules("chat"), "b.yaml": rules("chat")}
+    assert [problem.split(" (")[0] for problem in problems_of(twice)] == [
+        "b.yaml:2:10: duplicate service `chat`"
+    ]
+    unnamed = {
+        f"{service}.yaml": rules(service).replace("- name:", "- nom:")
+        for service in ("chat", "code")
+    }
+    assert not [problem for problem in problems_of(unnamed) if "duplicate" in problem]

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from poolwright.model.rule import PoolRole
+from poolwright.model.rule import PoolRole, ServiceRule
 from poolwright.model.sample import REPLICA_METRICS
 from poolwright.rulefiles.conditions import is_usable_name
 from poolwright.rulefiles.document import Document, Path
@@ -73,15 +73,32 @@ def check(
             document.add(path, "a step of zero never moves", "write 1 or more; or use mode: paused")
 
 
+def check_pools_of_all(services: Iterable[tuple[Document, ServiceRule]]) -> None:
+    """Reports, actions, memories and the journal know a pool by its name, of whatever service."""
+    owners: dict[str, tuple[Document, Path]] = {}
+    for document, service in services:
+        for i, pool in enumerate(service.pools):
+            path: Path = ("pools", i, "name")
+            if document.is_broken(path):
+                continue
+            owner, place = owners.setdefault(pool.name, (document, path))
+            # Two of one file have been told by its own check.
+            if owner is not document:
+                also = owner.where(place)
+                hint = f"also at {also}; pools of all services are known by name: rename one"
+                document.add(path, f"duplicate pool `{pool.name}`", hint)
+
+
 def _check_unique(document: Document, section: str, what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
+    seen: dict[str, Path] = {}
     for i, name in enumerate(names):
         path: Path = (section, i, "name")
         if document.is_broken(path):
             continue
-        if name in seen:
-            document.add(path, f"duplicate {what} `{name}`", "rename one")
-        seen.add(name)
+        if other := seen.get(name):
+            hint = f"also at {document.where(other)}; rename one"
+            document.add(path, f"duplicate {what} `{name}`", hint)
+        seen.setdefault(name, path)
 
 
 def _check_name(

@@ -60,6 +60,11 @@ class Document:
             path = path[:-1]
         return self.values.get(path, (1, 1))
 
+    def where(self, path: Path) -> str:
+        """The place as a hint names it: `file:line:column`."""
+        line, column = self.place(path)
+        return f"{self.file}:{line}:{column}"
+
     def add(self, path: Path, message: str, hint: str, *, key: bool = False) -> None:
         """A problem of the part, unless it follows from one that is already known."""
         if not self.is_broken(path):

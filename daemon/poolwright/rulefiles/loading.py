@@ -8,7 +8,7 @@ from typing import Final
 from poolwright.errors import Problem, RuleFileError
 from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
 from poolwright.rulefiles.building import build
-from poolwright.rulefiles.checks import Names, check
+from poolwright.rulefiles.checks import Names, check, check_pools_of_all
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.fights import check_fights
 from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
@@ -95,9 +95,10 @@ def _read_services(documents: Sequence[Document], providers: Collection[str] | N
         if service is not None and not document.is_broken(("service",)):
             if other := found.get(service.service):
                 message = f"duplicate service `{service.service}`"
-                hint = f"also in {other[0].file}; one file each"
+                hint = f"also at {other[0].where(('service',))}; one file each"
                 document.add(("service",), message, hint)
             found.setdefault(service.service, (document, service))
+    check_pools_of_all(found.values())
     return Services(found, complete)
 
 

@@ -170,7 +170,7 @@ class PoolShape(Shape, title="Pool"):
     stand_ins = {"name": "unnamed", "provider": {"unknown": {}}, "replicas": Bounds.stand_ins}
 
     name: Name
-    """Unique in the file."""
+    """Unique among the pools of all services."""
     role: PoolRole = PoolRole.DEFAULT
     """`accelerator`: grows only while it has an advantage."""
     provider: dict[str, dict[str, Any]] = Field(
