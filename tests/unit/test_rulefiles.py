@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from poolwright.actuation.registry import targets
 from poolwright.errors import Problem, RuleFileError
 from poolwright.model.decision import Outcome, Reason
 from poolwright.model.rule import Amount, Change, PoolRole, ScheduleTrigger, ThresholdTrigger
@@ -48,7 +49,7 @@ def problems_of(*changes: tuple[str, str]) -> list[str]:
         assert old in text
         text = text.replace(old, new, 1)
     with pytest.raises(RuleFileError) as caught:
-        load_sources({"r.yaml": text})
+        load_sources({"r.yaml": text}, providers=targets())
     return [str(problem) for problem in caught.value.problems]
 
 
@@ -201,6 +202,8 @@ def test_all_mistakes_of_a_file_are_shown_at_once() -> None:
 
 
 DOCUMENTED = {
+    "{simulated: {": "{kubernets: {",
+    "{pool: main}": "{poool: main}",
     "    serves:": "    servs:",
     "service: chat\n": "service: chat\nservice: code\n",
     '"waiting / ready > 8"': '"waiting / ready"',
@@ -347,7 +350,7 @@ EDITS = st.lists(
 
 def _problems_of_text(text: str) -> tuple[Problem, ...] | None:
     try:
-        load_sources({"r.yaml": text})
+        load_sources({"r.yaml": text}, providers=targets())
     except RuleFileError as error:
         return error.problems
     return None

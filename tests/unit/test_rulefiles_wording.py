@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from poolwright.actuation.registry import targets
 from poolwright.cli.commands import app
 from poolwright.errors import Problem, RuleFileError
 from poolwright.rulefiles import load
@@ -363,7 +364,7 @@ AFTER = EXAMPLE.count("\n") + 1
 def problems_of(file: Path, text: str | bytes) -> tuple[Problem, ...]:
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(RuleFileError) as caught:
-        load(file, providers=("kubernetes", "simulated"))
+        load(file, providers=targets())
     return caught.value.problems
 
 

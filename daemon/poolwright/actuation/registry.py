@@ -1,15 +1,18 @@
 """Finds providers by entry point, so that one from another package needs no change here."""
 
 from collections.abc import Iterable
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Final, cast
 
 from poolwright.actuation.provider import Factory, Provider
+from poolwright.actuation.target import Target
 from poolwright.errors import PoolwrightError, SettingsError
 from poolwright.model.rule import PoolRule
 from poolwright.settings import Settings
 
 GROUP: Final = "poolwright.providers"
+TARGETS: Final = "poolwright.targets"
+"""Under the provider's name, the model of its target: beside the provider, to load no client."""
 
 
 def installed() -> tuple[str, ...]:
@@ -26,12 +29,25 @@ def find_factory(name: str) -> Factory:
             f"Correct the pool's `provider`, or install a package with an entry point of that name "
             f"in the group {GROUP!r}."
         )
+    return cast("Factory", _loaded(found[0]))
+
+
+def targets() -> dict[str, type[Target] | None]:
+    """The targets of the providers that rule files may use; None: it does not say what they are."""
+    described = {point.name: point for point in entry_points(group=TARGETS)}
+    return {
+        name: cast("type[Target]", _loaded(described[name])) if name in described else None
+        for name in installed()
+    }
+
+
+def _loaded(point: EntryPoint) -> object:
     try:
-        return cast("Factory", found[0].load())
+        return point.load()
     except (ImportError, AttributeError) as error:
         raise SettingsError(
-            f"the provider {name!r} ({found[0].value}) cannot be loaded: {error}. "
-            f"Install what it needs, for example: pip install 'poolwright[{name}]'."
+            f"the provider {point.name!r} ({point.value}) cannot be loaded: {error}. "
+            f"Install what it needs, for example: pip install 'poolwright[{point.name}]'."
         ) from error
 
 

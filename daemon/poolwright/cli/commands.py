@@ -76,10 +76,10 @@ def check(
 ) -> None:
     """Checks rule files: every problem with file, line, column and what to do."""
     from poolwright import rulefiles  # noqa: PLC0415
-    from poolwright.actuation.registry import installed  # noqa: PLC0415
+    from poolwright.actuation.registry import targets  # noqa: PLC0415
 
     try:
-        rules = rulefiles.load(path, providers=installed())
+        rules = rulefiles.load(path, providers=targets())
     except RuleFileError as error:
         _refuse(error, as_json=as_json)
     if as_json:

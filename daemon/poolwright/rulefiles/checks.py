@@ -1,9 +1,11 @@
 """What a shape cannot say: names that must exist, what must be unique, bounds that contradict."""
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
+
+from pydantic import BaseModel
 
 from poolwright.model.rule import PoolRole, ServiceRule
 from poolwright.model.sample import REPLICA_METRICS
@@ -21,8 +23,11 @@ from poolwright.rulefiles.shapes import (
     SignalShape,
     TriggerShape,
 )
+from poolwright.rulefiles.validating import validate_part
 from poolwright.rulefiles.wording import did_you_mean
 
+Providers = Mapping[str, type[BaseModel] | None]
+"""The model of a provider's own part of a pool, by its name; None: it is not known."""
 BUILTINS = ("ready", "starting", "desired", "demand", "cost", "hour", "weekday")
 
 
@@ -48,9 +53,7 @@ def _keys(document: Document, section: str) -> frozenset[str] | None:
     return None if document.is_broken((section,)) else frozenset(document.value.get(section) or ())
 
 
-def check(
-    document: Document, rules: RuleFile, names: Names, providers: Collection[str] | None
-) -> None:
+def check(document: Document, rules: RuleFile, names: Names, providers: Providers | None) -> None:
     """Add to the document's problems. `providers`: those that exist; None: any."""
     _check_unique(document, "pools", "pool", [pool.name for pool in rules.pools])
     _check_unique(document, "triggers", "trigger", [trigger.name for trigger in rules.triggers])
@@ -113,13 +116,10 @@ def _check_pool(
     path: Path,
     pool: PoolShape,
     names: Names,
-    providers: Collection[str] | None,
+    providers: Providers | None,
 ) -> None:
-    provider = next(iter(pool.provider))
-    if providers is not None and provider not in providers:
-        hint = did_you_mean(provider, providers)
-        place: Path = (*path, "provider", provider)
-        document.add(place, f"unknown provider `{provider}`", hint, key=True)
+    if providers is not None and not document.is_broken((*path, "provider")):
+        _check_provider(document, (*path, "provider"), next(iter(pool.provider)), providers)
     if pool.replicas.min > pool.replicas.max:
         message = f"min {pool.replicas.min} is above max {pool.replicas.max}"
         document.add((*path, "replicas", "min"), message, "lower min or raise max")
@@ -128,6 +128,15 @@ def _check_pool(
         document.add(path, f"accelerator pool `{pool.name}` has no advantage", hint)
     for j, name in enumerate(pool.serves):
         _check_name(document, (*path, "serves", j), "class", name, names.classes)
+
+
+def _check_provider(document: Document, path: Path, name: str, providers: Providers) -> None:
+    place: Path = (*path, name)
+    if name not in providers:
+        hint = did_you_mean(name, providers)
+        document.add(place, f"unknown provider `{name}`", hint, key=True)
+    elif (target := providers[name]) is not None:
+        validate_part(document, place, target)
 
 
 def _check_signal(

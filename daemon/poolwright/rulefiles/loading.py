@@ -1,14 +1,14 @@
 """Rule files to the core's rule set: read, check all, then build; or refuse with every problem."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from poolwright.errors import Problem, RuleFileError
 from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
 from poolwright.rulefiles.building import build
-from poolwright.rulefiles.checks import Names, check, check_pools_of_all
+from poolwright.rulefiles.checks import Names, Providers, check, check_pools_of_all
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.fights import check_fights
 from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
@@ -52,11 +52,12 @@ def _unreadable(path: Path, error: OSError) -> Problem:
     return Problem(str(path), 1, 1, f"cannot be read: {why}", "check the path and its permissions")
 
 
-def load(path: Path | str, *, providers: Collection[str] | None = None) -> RuleSet:
+def load(path: Path | str, *, providers: Providers | None = None) -> RuleSet:
     """Raise RuleFileError with all problems of all files.
 
-    With `providers`, a pool of any other provider is a problem, too; without, that is left to
-    whoever makes the providers, so that rules can be read where their provider is not installed.
+    With `providers`, a pool of any other provider and a target that its provider does not know
+    are problems, too; without, that is left to whoever makes the providers, so that rules can be
+    read where their provider is not installed.
     """
     path = Path(path)
     try:
@@ -65,9 +66,7 @@ def load(path: Path | str, *, providers: Collection[str] | None = None) -> RuleS
         raise RuleFileError((_unreadable(path, error),)) from error
 
 
-def load_sources(
-    sources: Mapping[str, str], *, providers: Collection[str] | None = None
-) -> RuleSet:
+def load_sources(sources: Mapping[str, str], *, providers: Providers | None = None) -> RuleSet:
     """As `load`, from texts by file name."""
     documents = [read(file, text) for file, text in sorted(sources.items())]
     fleets = [document for document in documents if is_fleet(document)]
@@ -85,7 +84,7 @@ def load_sources(
     )
 
 
-def _read_services(documents: Sequence[Document], providers: Collection[str] | None) -> Services:
+def _read_services(documents: Sequence[Document], providers: Providers | None) -> Services:
     found: dict[str, tuple[Document, ServiceRule]] = {}
     complete = True
     for document in documents:
@@ -102,7 +101,7 @@ def _read_services(documents: Sequence[Document], providers: Collection[str] | N
     return Services(found, complete)
 
 
-def _read_service(document: Document, providers: Collection[str] | None) -> ServiceRule | None:
+def _read_service(document: Document, providers: Providers | None) -> ServiceRule | None:
     """The service as far as it can be made out; good only if the document has no problems."""
     shape = validate(document, RuleFile)
     if shape is None:

@@ -9,12 +9,12 @@ from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
 
 from poolwright.rulefiles.document import HOW_TO_BEGIN, Document, Path
-from poolwright.rulefiles.shapes import PoolShape, Shape
+from poolwright.rulefiles.shapes import Empty, PoolShape, Shape
 from poolwright.rulefiles.wording import did_you_mean, explain
 
 M = TypeVar("M", bound=Shape)
@@ -32,10 +32,9 @@ def validate(document: Document, model: type[M]) -> M | None:
         except ValidationError as caught:
             errors = caught.errors(include_url=False)
         for error in errors:
-            path: Path = tuple(error["loc"])
-            _report(document, model, error, path)
+            _report(document, model, error)
         for error in errors:
-            path = tuple(error["loc"])
+            path: Path = tuple(error["loc"])
             if path in document.broken and error["type"] != "missing":
                 return None
             if not _mend(model, value, path):
@@ -43,40 +42,56 @@ def validate(document: Document, model: type[M]) -> M | None:
             document.broken.add(path)
 
 
-def _report(document: Document, model: type[Shape], error: ErrorDetails, path: Path) -> None:
+def validate_part(document: Document, within: Path, model: type[BaseModel]) -> None:
+    """Tell every mistake of a part whose model is somebody else's."""
+    _read_near_keys(document, model, within)
+    part = {key: Empty() if v is None else v for key, v in document.at(within).items()}
+    try:
+        model.model_validate(part)
+    except ValidationError as caught:
+        for error in caught.errors(include_url=False):
+            _report(document, model, error, within)
+
+
+def _report(
+    document: Document, model: type[BaseModel], error: ErrorDetails, within: Path = ()
+) -> None:
+    """One verdict on the part of the document that is `within`."""
+    path: Path = (*within, *error["loc"])
+    kind = _kind_at(model, error["loc"])
     key = str(path[-1]) if path else "the file"
     match error["type"]:
         case "extra_forbidden":
             document.misunderstood.add(path[:-1])
-            hint = did_you_mean(key, _keys(_kind_at(model, path[:-1])))
+            hint = did_you_mean(key, _keys(_kind_at(model, error["loc"][:-1])))
             document.add(path, f"unknown key `{key}`", hint, key=True)
         case "missing":
             if not document.is_broken(path):
-                hint = f"add {key}: {_sketch(_kind_at(model, path))}"
+                hint = f"add {key}: {_sketch(kind)}"
                 document.add(path[:-1], f"`{key}` is missing", hint)
         case _:
             if isinstance(path[-1] if path else "", int):
                 key = f"entry {int(path[-1]) + 1} of {path[-2]}"
             written = document.at(path)
-            message, hint = explain(error, key, written, _sketch(_kind_at(model, path)))
+            message, hint = explain(error, key, written, _sketch(kind))
             document.add(path, message, hint if path else HOW_TO_BEGIN, key=written is None)
 
 
-def _read_near_keys(document: Document, model: type[Shape]) -> None:
+def _read_near_keys(document: Document, model: type[BaseModel], within: Path = ()) -> None:
     """Report keys that are nearly known ones, and read them as those."""
     while True:
         try:
-            model.model_validate(document.value)
+            model.model_validate(document.at(within))
         except ValidationError as caught:
             errors = caught.errors(include_url=False)
         else:
             return
         renamed = False
         for error in errors:
-            path: Path = tuple(error["loc"])
+            path: Path = (*within, *error["loc"])
             if error["type"] != "extra_forbidden" or not isinstance(path[-1], str):
                 continue
-            meant, hint = _meant(path[-1], _keys(_kind_at(model, path[:-1])))
+            meant, hint = _meant(path[-1], _keys(_kind_at(model, error["loc"][:-1])))
             if meant and not document.has((*path[:-1], meant)):
                 document.add(path, f"unknown key `{path[-1]}`", hint, key=True)
                 document.rename(path, meant)
@@ -95,10 +110,10 @@ def _meant(key: str, known: list[str]) -> tuple[str, str]:
     return (close[0] if close else ""), did_you_mean(key, known)
 
 
-def _shape(kind: Any) -> type[Shape] | None:
+def _shape(kind: Any) -> type[BaseModel] | None:
     """The shape itself, or that of `Shape | None`."""
     return next(
-        (k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Shape))
+        (k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, BaseModel))
         if not _is_container(kind)
         else iter(()),
         None,
@@ -109,11 +124,11 @@ def _is_container(kind: Any) -> bool:
     return get_origin(kind) in (list, dict)
 
 
-def _fields(shape: type[Shape]) -> dict[str, Any]:
+def _fields(shape: type[BaseModel]) -> dict[str, Any]:
     return {field.alias or name: field for name, field in shape.model_fields.items()}
 
 
-def _kind_at(model: type[Shape], path: Path) -> Any:
+def _kind_at(model: type[BaseModel], path: Path) -> Any:
     kind: Any = model
     for step in path:
         if shape := _shape(kind):
@@ -148,7 +163,7 @@ def _mend(model: type[Shape], value: Any, path: Path) -> bool:
     holder = value
     for depth, step in enumerate(path):
         kind = _kind_at(model, path[:depth])
-        if shape := _shape(kind):
+        if (shape := _shape(kind)) and issubclass(shape, Shape):
             mend = holder, step, shape.stand_ins.get(str(step))
         elif _shape(_kind_at(model, path[: depth + 1])):
             mend = holder, step, {}

@@ -9,6 +9,7 @@ from watchfiles import awatch
 
 from poolwright.errors import RuleFileError
 from poolwright.model.rule import RuleSet
+from poolwright.rulefiles.checks import Providers
 from poolwright.rulefiles.loading import load, sources_of
 
 
@@ -27,8 +28,10 @@ def _contents(path: Path) -> object:
         return str(error)
 
 
-async def watch(path: Path | str) -> AsyncIterator[LoadResult]:
-    """Yield after each change of contents; the first is not reported."""
+async def watch(
+    path: Path | str, *, providers: Providers | None = None
+) -> AsyncIterator[LoadResult]:
+    """Yield after each change of contents; the first is not reported. `providers`: as of `load`."""
     path = Path(path)
     # The folder, not the file: an atomic rename replaces the file's inode.
     folder = path if path.is_dir() else path.parent
@@ -39,7 +42,7 @@ async def watch(path: Path | str) -> AsyncIterator[LoadResult]:
             continue
         last = contents
         try:
-            result = LoadResult(await asyncio.to_thread(load, path), None)
+            result = LoadResult(await asyncio.to_thread(load, path, providers=providers), None)
         except RuleFileError as error:
             result = LoadResult(None, error)
         yield result

@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from pydantic_core import ErrorDetails
 
-from poolwright.rulefiles.quantities import QuantityError
-
 Context = Mapping[str, Any]
 
 
@@ -38,7 +36,7 @@ def explain(error: ErrorDetails, key: str, value: Any, sketch: str) -> tuple[str
         return f"`{key}` must have keys, not be {shown(value)}", f"write {key}: {sketch}"
     if error["type"] == "value_error":
         cause = context.get("error")
-        return str(cause), cause.hint if isinstance(cause, QuantityError) else ""
+        return str(cause), getattr(cause, "hint", "")
     if verdict := _VERDICTS.get(error["type"]):
         return verdict(value, key, context)
     return f"`{key}`: {error['msg']}", "see docs/rules.md for what it may be"
@@ -103,6 +101,10 @@ def _no_name(value: Any, _key: str, _context: Context) -> tuple[str, str]:
     return f"{shown(value)} cannot be a name", hint
 
 
+def _no_characters(_value: Any, key: str, _context: Context) -> tuple[str, str]:
+    return f"`{key}` is empty", "write its value, or delete the key"
+
+
 def _long_text(_value: Any, key: str, context: Context) -> tuple[str, str]:
     return f"`{key}` is too long", f"use at most {context['max_length']} characters"
 
@@ -138,6 +140,7 @@ _VERDICTS: Final[Mapping[str, Callable[[Any, str, Context], tuple[str, str]]]] =
     "less_than_equal": _too_large,
     "string_type": _no_text,
     "string_pattern_mismatch": _no_name,
+    "string_too_short": _no_characters,
     "string_too_long": _long_text,
     "enum": _no_choice,
     "literal_error": _no_choice,

@@ -20,7 +20,7 @@ from poolwright import history, rulefiles
 from poolwright.actuation.calls import Observed
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import Provider
-from poolwright.actuation.registry import make_providers
+from poolwright.actuation.registry import make_providers, targets
 from poolwright.clock import Clock
 from poolwright.decision import dump_state, step
 from poolwright.errors import PoolwrightError, RuleFileError
@@ -58,7 +58,8 @@ class Daemon:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self.rules: RuleSet = rulefiles.load(settings.rules)
+        self._targets = targets()
+        self.rules: RuleSet = rulefiles.load(settings.rules, providers=self._targets)
         self.reload_error: str | None = None
         self.journal = Journal(settings.data / "journal.db")
         self.recorder = Recorder()
@@ -299,7 +300,7 @@ class Daemon:
             await asyncio.sleep(self.clock.real_seconds(PRUNE_EVERY_S))
 
     async def _watch_loop(self) -> None:
-        async for result in rulefiles.watch(self.settings.rules):
+        async for result in rulefiles.watch(self.settings.rules, providers=self._targets):
             await self._use(result.rules, None if result.error is None else str(result.error))
 
     async def _reload_loop(self) -> None:
@@ -308,7 +309,8 @@ class Daemon:
             self._reload.clear()
             notify.reloading()
             try:
-                await self._use(await asyncio.to_thread(rulefiles.load, self.settings.rules), None)
+                load = partial(rulefiles.load, self.settings.rules, providers=self._targets)
+                await self._use(await asyncio.to_thread(load), None)
             except RuleFileError as error:
                 await self._use(None, str(error))
             notify.ready()

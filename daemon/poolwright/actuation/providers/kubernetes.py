@@ -5,8 +5,8 @@ that the daemon's role needs `get` on the kind and `get`/`update` on `<kind>/sca
 """
 
 import os
-from collections.abc import Awaitable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable
+from typing import Any
 
 from poolwright.actuation.provider import (
     CallError,
@@ -17,6 +17,7 @@ from poolwright.actuation.provider import (
     Unauthorised,
     Unreachable,
 )
+from poolwright.actuation.targets.kubernetes import KubernetesTarget
 from poolwright.clock import SystemClock
 from poolwright.errors import SettingsError
 from poolwright.model.pool import PoolReport
@@ -33,37 +34,23 @@ except ImportError as missing:  # pragma: no cover  (the extra is installed in d
         "the kubernetes provider needs lightkube; pip install 'poolwright[kubernetes]'"
     ) from missing
 
-KNOWN: Final[Mapping[str, tuple[str, str]]] = {
-    "Deployment": ("apps/v1", "deployments"),
-    "StatefulSet": ("apps/v1", "statefulsets"),
-    "ReplicaSet": ("apps/v1", "replicasets"),
-    "LeaderWorkerSet": ("leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
-}
-KEYS: Final = frozenset({"kind", "namespace", "name", "apiVersion", "plural", "context"})
-
 
 class KubernetesProvider:
     """One scalable object. Credentials: the pod's own, else the kubeconfig (`context` chooses)."""
 
     def __init__(self, pool: PoolRule, settings: Settings) -> None:  # noqa: ARG002  same as all
-        target = pool.target
-        if unknown := sorted(set(target) - KEYS):
-            raise SettingsError(
-                f"unknown keys of a kubernetes target: {', '.join(unknown)}; "
-                f"known are {', '.join(sorted(KEYS))}"
-            )
+        target = KubernetesTarget.of(pool)
         self._pool = pool.name
-        self._name = _text(target, "name")
-        self._namespace = _text(target, "namespace")
+        self._name = target.name
+        self._namespace = target.namespace
         self._clock = SystemClock()
         self._resource = _resource(target)
-        self._where = f"{_text(target, 'kind')} {self._namespace}/{self._name}"
+        self._where = f"{target.kind} {self._namespace}/{self._name}"
         try:
-            context = _text(target, "context") if "context" in target else None
-            config = KubeConfig.from_env().get(context_name=context)
+            config = KubeConfig.from_env().get(context_name=target.context)
             if config is None:
                 raise SettingsError(
-                    f"no kubeconfig context {context!r}; correct `context` of the target"
+                    f"no kubeconfig context {target.context!r}; correct `context` of the target"
                 )
             self._client = AsyncClient(config=config, timeout=httpx2.Timeout(10.0))
         except (ConfigError, OSError) as error:
@@ -120,29 +107,11 @@ class KubernetesProvider:
             ) from error
 
 
-def _text(target: Mapping[str, object], key: str) -> str:
-    value = target.get(key)
-    if not isinstance(value, str) or not value:
-        raise SettingsError(
-            f"a kubernetes target needs `{key}`; for example "
-            f"{{kind: Deployment, namespace: inference, name: chat}}"
-        )
-    return value
-
-
-def _resource(target: Mapping[str, object]) -> Any:
-    kind = _text(target, "kind")
-    known = KNOWN.get(kind)
-    if known is None and not {"apiVersion", "plural"} <= set(target):
-        raise SettingsError(
-            f"the kind {kind!r} is none of {', '.join(KNOWN)}; "
-            f"give its `apiVersion` and `plural` as well"
-        )
-    version = _text(target, "apiVersion") if "apiVersion" in target or not known else known[0]
-    plural = _text(target, "plural") if "plural" in target or not known else known[1]
+def _resource(target: KubernetesTarget) -> Any:
+    version, plural = target.resource()
     group, _, short = version.rpartition("/")
     # The same kind again yields the class that is registered already.
-    return create_namespaced_resource(group, short, kind, plural)
+    return create_namespaced_resource(group, short, target.kind, plural)
 
 
 def _meaning(error: httpx2.HTTPStatusError, where: str) -> CallError:

@@ -5,7 +5,7 @@ from typing import Any
 import httpx2
 
 from poolwright.actuation.provider import Gone, NoCapacity, Unreachable
-from poolwright.errors import SettingsError
+from poolwright.actuation.targets.simulated import SimulatedTarget
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule
 from poolwright.settings import Settings
@@ -14,15 +14,12 @@ CALL_TIMEOUT_S = 5.0
 
 
 class SimulatedProvider:
-    """One pool of the plant at `settings.simulated_url`, named by `target["pool"]` if given."""
+    """One pool of the plant at `settings.simulated_url`, named by the target if it says so."""
 
     def __init__(self, pool: PoolRule, settings: Settings) -> None:
-        name = pool.target.get("pool", pool.name)
-        if not isinstance(name, str):
-            msg = f"pool {pool.name}: provider.simulated.pool must be a name, not {name!r}"
-            raise SettingsError(msg)
+        target = SimulatedTarget.of(pool)
         self._pool = pool.name
-        self._path = f"/pools/{name}"
+        self._path = f"/pools/{target.pool or pool.name}"
         self._client = httpx2.AsyncClient(base_url=settings.simulated_url, timeout=CALL_TIMEOUT_S)
 
     async def read(self) -> PoolReport:

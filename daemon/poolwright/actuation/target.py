@@ -1,0 +1,41 @@
+"""What a provider's own part of a rule file may say: read without the provider's client.
+
+So `poolwright check` shows a wrong target at its place, also where no client is installed, and the
+provider gets what has been checked.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from poolwright.errors import SettingsError
+from poolwright.model.rule import PoolRule
+
+Text = Annotated[str, Field(strict=True, min_length=1)]
+
+
+class Target(BaseModel):
+    """Base of the targets: a field for each key, as it is written in rule files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def of(cls, pool: PoolRule) -> Self:
+        """The pool's target; SettingsError says which keys to mend."""
+        try:
+            return cls.model_validate(pool.target)
+        except ValidationError as error:
+            wrong = "; ".join(_told(pool, part["loc"], part["msg"]) for part in error.errors())
+            raise SettingsError(f"{wrong}. Correct the pool in its rule file.") from error
+
+
+class TargetError(ValueError):
+    """A value that a target cannot have, for validators to raise: `hint` says what to write."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def _told(pool: PoolRule, keys: tuple[str | int, ...], message: str) -> str:
+    return f"{'.'.join(('provider', pool.provider, *map(str, keys)))}: {message}"
