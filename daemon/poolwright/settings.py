@@ -1,10 +1,14 @@
 """Settings of the daemon, from `POOLWRIGHT_*` variables (nested with `__`) and a .env file."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ACTION_DEADLINE_S: Final = 30.0
+CONFIRM_TIMEOUT_S: Final = 900.0
+"""Of an action, unless set otherwise; replays go by these."""
 
 
 class KafkaSettings(BaseModel):
@@ -88,5 +92,5 @@ class Settings(BaseSettings):
     simulated_url: str = "http://127.0.0.1:9465"
     tick_interval_s: float = Field(default=1.0, gt=0)
     checkpoint_interval_s: float = Field(default=5.0, gt=0)
-    action_deadline_s: float = Field(default=30.0, gt=0)
-    confirm_timeout_s: float = Field(default=900.0, gt=0)
+    action_deadline_s: float = Field(default=ACTION_DEADLINE_S, gt=0)
+    confirm_timeout_s: float = Field(default=CONFIRM_TIMEOUT_S, gt=0)

@@ -20,7 +20,7 @@ from poolwright.backtest.peers.static import Static
 from poolwright.backtest.pilots import ControllerPilot, PeerPilot
 from poolwright.backtest.playing import play
 from poolwright.backtest.sweeping import sweep_all
-from poolwright.backtest.world import Plan, Trace, World
+from poolwright.backtest.world import Plan, Trace, World, world_of
 from poolwright.cli.commands import app
 from poolwright.errors import HistoryError, JournalError, RuleFileError, SettingsError
 from poolwright.model.pool import PoolReport
@@ -106,6 +106,22 @@ def test_the_rules_decide_as_in_a_replay():
     assert here.actions == there.actions > 0
     assert here.decisions == len(there.decisions)
     assert here.latency == there.latency
+
+
+def test_a_backtest_plays_one_service_and_leaves_the_fleet_and_the_others_out():
+    """Nothing is known of the others: they would take all of the budget, and hold the one back."""
+    made = plan()
+    other = RULES.replace("service: chat", "service: code").replace("name: gpu", "name: code-gpu")
+    fleet = "apiVersion: poolwright/v1\nkind: Fleet\nbudget: 25 USD/h\n"
+    among = replace(
+        made, rules={**made.rules, "code.yaml": other % {"least": 1}, "fleet.yaml": fleet}
+    )
+    alone, shared = (
+        play(world_of(one, 0), ControllerPilot, contender=OURS) for one in (made, among)
+    )
+    assert alone.actions > 0
+    assert (shared.actions, shared.decisions) == (alone.actions, alone.decisions)
+    assert (shared.cost_usd, shared.attainment) == (alone.cost_usd, alone.attainment)
 
 
 def test_minutes_add_up_to_the_attainment():

@@ -11,9 +11,10 @@ from rich.console import Console
 from poolwright import rulefiles
 from poolwright.model.decision import Decision, Outcome
 from poolwright.model.pool import ActionStatus
-from poolwright.runtime.orders import ACTION_DEADLINE_S, CONFIRM_TIMEOUT_S, Orders
+from poolwright.runtime.orders import Orders
 from poolwright.runtime.replay import ORIGIN_S, ReplayResult, decision_lines, replay
 from poolwright.runtime.replaying import ReplayOptions, replay_trace
+from poolwright.settings import ACTION_DEADLINE_S, CONFIRM_TIMEOUT_S
 from poolwright.simulation.plant import Plant
 from poolwright.simulation.spec import Fault, FaultKind, PlantSpec, PoolSpec, plant_for
 from poolwright.simulation.workloads import TraceError, Workload

@@ -3,16 +3,13 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
 from typing_extensions import override
 
 from poolwright.backtest.observing import Observer
 from poolwright.backtest.peers.peer import Peer
 from poolwright.backtest.world import World
-from poolwright.controller import Controller
 from poolwright.model.decision import Decision
-from poolwright.runtime.orders import Orders
-from poolwright.runtime.replay import REPORT_EVERY_S
+from poolwright.runtime.driving import Driver
 from poolwright.simulation.plant import Event, Plant
 from poolwright.simulation.spec import FaultKind
 
@@ -29,48 +26,15 @@ class Pilot(Protocol):
         ...
 
 
-class ControllerPilot(Pilot):
-    """The core that the daemon runs, driven exactly as `poolwright replay` drives it."""
+class ControllerPilot(Driver, Pilot):
+    """The core that the daemon runs, driven as `poolwright replay` drives it."""
 
     def __init__(self, world: World, plant: Plant) -> None:
-        self.actions = 0
-        self.decisions: list[Decision] = []
-        self._service = world.service
-        self._controller = Controller(world.rules)
-        self._orders = Orders(plant)
+        super().__init__(world.rules, world.service, plant)
 
     @override
     def prepare(self, at: float) -> None:
         """The daemon finds the pools at their minimum as well."""
-
-    @override
-    def second(self, at: float, events: Sequence[Event]) -> None:
-        controller, orders = self._controller, self._orders
-        if events:
-            controller.ingest([msgspec.json.encode(events)])
-        for action in orders.advance(at):
-            controller.acted(action)
-        if at % REPORT_EVERY_S < 1.0:
-            self._report(at)
-        for decision in controller.decide(at):
-            self.decisions.append(decision)
-            if decision.acts:
-                self.actions += 1
-                for action in orders.submit(decision, at):
-                    controller.acted(action)
-
-    def _report(self, at: float) -> None:
-        for pool in self._service.pools:
-            report = self._orders.read(pool.name, at)
-            if report is not None:
-                self._controller.report(
-                    report.pool,
-                    at=at,
-                    ready=report.ready,
-                    starting=report.starting,
-                    desired=report.desired,
-                    terminating=report.terminating,
-                )
 
 
 class PeerPilot(Pilot):

@@ -1,7 +1,7 @@
 """Plays one trace through the plant under one pilot."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from poolwright.backtest.pilots import Pilot
 from poolwright.backtest.world import DRAIN_S, World
 from poolwright.model.decision import Decision
 from poolwright.record.sentences import OUTCOMES, REASONS
-from poolwright.runtime.plants import PREPARE_S, prepared
-from poolwright.runtime.replay import ORIGIN_S
-from poolwright.runtime.traces import arrivals_at
-from poolwright.simulation.plant import Plant
+from poolwright.runtime import replay
+from poolwright.runtime.plants import prepared
+from poolwright.runtime.replay import ORIGIN_S, Span
+from poolwright.simulation.plant import Event, Plant
 
 Make = Callable[[World, Plant], Pilot]
 
@@ -37,27 +37,22 @@ def play(
     variant: str = "",
     trace: int = 0,
 ) -> Run:
-    """As `runtime.replay` plays it, second by second, with a look at the plant on the way."""
+    """As `runtime.replay` plays it, with a look at the plant on the way."""
     service, workload = world.service, world.trace.workload
+    span = Span.of(workload, DRAIN_S)
     plant = prepared(service, world.spec, seed=world.seed, starts_at=ORIGIN_S)
     pilot = make(world, plant)
-    start, end = ORIGIN_S - PREPARE_S, ORIGIN_S + workload.duration_s + DRAIN_S
-    pilot.prepare(start)
+    pilot.prepare(span.start)
     tally = Tally(world.goals, ORIGIN_S, max(1, math.ceil((workload.duration_s + 1.0) / 60)))
     watch = _Watch(plant, tuple(pool.name for pool in service.pools))
-    arrivals = arrivals_at(workload, service, origin_s=ORIGIN_S)
-    pending = next(arrivals, None)
-    at = start
-    while at < end:
-        at += 1.0
-        while pending is not None and pending.at <= at:
-            plant.submit(pending)
-            pending = next(arrivals, None)
-        events = plant.advance(at)
+
+    def second(at: float, events: Sequence[Event]) -> None:
         tally.add(events)
         pilot.second(at, events)
         if (at - ORIGIN_S) % STEP_S < 1.0:
             watch.look(at - ORIGIN_S)
+
+    replay.play(plant, service, workload, span, second)
     outcome, minutes = plant.outcomes(world.goals), tally.result()
     return Run(
         contender=contender,
@@ -73,7 +68,7 @@ def play(
         actions=pilot.actions,
         decisions=len(pilot.decisions),
         latency=dict(outcome.latency),
-        hours=(end - start) / 3600,
+        hours=span.hours,
         slo_minutes=int(minutes.missed(world.goals).sum()),
         minutes=minutes,
         timeline=watch.timeline(),

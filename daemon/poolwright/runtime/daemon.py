@@ -40,6 +40,7 @@ from poolwright.record.retention import forget_old
 from poolwright.record.traces import Tracing
 from poolwright.runtime import checkpoints, notify
 from poolwright.runtime.status import pools_body, source_body
+from poolwright.runtime.timekeeping import REPORT_EVERY_S
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
 from poolwright.telemetry.source import Fetched, KafkaSource
@@ -48,7 +49,6 @@ log = logging.getLogger("poolwright")
 
 SHUTDOWN_S = 10.0
 """One deadline for everything that a shutdown does, in real seconds."""
-REPORT_EVERY_S = 5.0
 PRUNE_EVERY_S = 3600.0
 
 

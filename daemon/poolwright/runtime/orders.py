@@ -2,19 +2,17 @@
 
 It does on the virtual clock what `actuation.executor` does over HTTP: one action at a time per
 pool, retried within the deadline while the API is unreachable, refused when the stock is short,
-confirmed when the replicas are ready. So the core learns the same in a replay as in production.
+confirmed when the replicas are ready, and given up after the daemon's default times. So the core
+learns the same in a replay as in production.
 """
 
 from dataclasses import dataclass
 
 from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, PoolReport
+from poolwright.settings import ACTION_DEADLINE_S, CONFIRM_TIMEOUT_S
 from poolwright.simulation.plant import Plant
 from poolwright.simulation.spec import FaultKind
-
-ACTION_DEADLINE_S = 30.0
-CONFIRM_TIMEOUT_S = 900.0
-"""Both are the daemon's defaults."""
 
 
 @dataclass(slots=True)

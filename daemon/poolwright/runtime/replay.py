@@ -4,24 +4,60 @@ Nothing here is real time and nothing is random but the plant's seed, so that tw
 trace give the same decisions, byte for byte.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 
-from poolwright.controller import Controller
 from poolwright.model.decision import Decision
 from poolwright.model.rule import RuleSet, ServiceRule
-from poolwright.runtime.orders import Orders
+from poolwright.runtime.driving import Driver
 from poolwright.runtime.plants import PREPARE_S, prepared
 from poolwright.runtime.traces import arrivals_at
-from poolwright.simulation.plant import Arrival, Plant
+from poolwright.simulation.plant import Event, Plant
 from poolwright.simulation.spec import PlantSpec
 from poolwright.simulation.workloads import Workload
 
 ORIGIN_S = 1_700_000_000.0
 """Event time of a trace's start: a fixed instant, so that replays agree."""
-REPORT_EVERY_S = 5.0
+Second = Callable[[float, Sequence[Event]], None]
+"""Gets the end of each second and what happened in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From the order of every pool's minimum to the end of the drain, in event time."""
+
+    start: float
+    end: float
+
+    @classmethod
+    def of(cls, workload: Workload, drain_s: float) -> Self:
+        return cls(ORIGIN_S - PREPARE_S, ORIGIN_S + workload.duration_s + drain_s)
+
+    @property
+    def hours(self) -> float:
+        return (self.end - self.start) / 3600
+
+
+def play(
+    plant: Plant, service: ServiceRule, workload: Workload, span: Span, second: Second
+) -> None:
+    """Plays the trace through the plant; whoever watches or sets counts does so in `second`.
+
+    Requests without a class are of the service's first; raises TraceError for an unknown class.
+    """
+    # An iterator: a day of arrivals need not be in memory.
+    arrivals = arrivals_at(workload, service, origin_s=ORIGIN_S)
+    pending = next(arrivals, None)
+    at = span.start
+    while at < span.end:
+        at += 1.0
+        while pending is not None and pending.at <= at:
+            plant.submit(pending)
+            pending = next(arrivals, None)
+        second(at, plant.advance(at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,42 +96,26 @@ def replay(
     drain_s: float = 900.0,
     progress: Callable[[float, float], None] = lambda _done_s, _total_s: None,
 ) -> ReplayResult:
-    """Plays `workload` through a plant whose faults count from the trace's start.
+    """The rules' controller on a plant whose faults count from the trace's start; see `play`.
 
-    Requests without a class are of the service's first; raises TraceError for an unknown class.
     `progress(done_s, total_s)` is called once a simulated minute and at the end.
     """
-    # The other services do not play: what they share with this one cannot be known.
-    controller = Controller(replace(rules, fleet=None))
+    span = Span.of(workload, drain_s)
     plant = prepared(service, spec, seed=seed, starts_at=ORIGIN_S)
-    orders = Orders(plant)
-    start = ORIGIN_S - PREPARE_S
-    feed = _Feed(arrivals_at(workload, service, origin_s=ORIGIN_S))
-    end = ORIGIN_S + workload.duration_s + drain_s
-    decisions: list[Decision] = []
-    at = start
-    while at < end:
-        at += 1.0
-        feed.submit(plant, until=at)
-        events = plant.advance(at)
-        if events:
-            controller.ingest([msgspec.json.encode(events)])
-        for action in orders.advance(at):
-            controller.acted(action)
-        if at % REPORT_EVERY_S < 1.0:
-            _report(controller, orders, service, at)
-        for decision in controller.decide(at):
-            decisions.append(decision)
-            if decision.acts:
-                for action in orders.submit(decision, at):
-                    controller.acted(action)
+    driver = Driver(rules, service, plant)
+    total_s = span.end - span.start
+
+    def second(at: float, events: Sequence[Event]) -> None:
+        driver.second(at, events)
         if int(at) % 60 == 0:
-            progress(at - start, end - start)
-    progress(end - start, end - start)
+            progress(at - span.start, total_s)
+
+    play(plant, service, workload, span, second)
+    progress(total_s, total_s)
     outcome = plant.outcomes(service.classes)
     return ReplayResult(
-        decisions=tuple(decisions),
-        checks=controller.checks,
+        decisions=tuple(driver.decisions),
+        checks=driver.checks,
         requests=outcome.submitted,
         ended=outcome.ended,
         overdue=outcome.overdue,
@@ -103,32 +123,5 @@ def replay(
         cost_usd=dict(outcome.cost_usd),
         replica_seconds=dict(outcome.replica_seconds),
         latency=dict(outcome.latency),
-        hours=(end - start) / 3600,
+        hours=span.hours,
     )
-
-
-class _Feed:
-    """Arrivals that are made when their time has come: a day of them need not be in memory."""
-
-    def __init__(self, arrivals: Iterator[Arrival]) -> None:
-        self._arrivals = arrivals
-        self._pending = next(arrivals, None)
-
-    def submit(self, plant: Plant, *, until: float) -> None:
-        while self._pending is not None and self._pending.at <= until:
-            plant.submit(self._pending)
-            self._pending = next(self._arrivals, None)
-
-
-def _report(controller: Controller, orders: Orders, service: ServiceRule, at: float) -> None:
-    for pool in service.pools:
-        report = orders.read(pool.name, at)
-        if report is not None:
-            controller.report(
-                report.pool,
-                at=at,
-                ready=report.ready,
-                starting=report.starting,
-                desired=report.desired,
-                terminating=report.terminating,
-            )
