@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolwright.signals.panes import PANE_S, PaneTable
+from poolwright.signals.blocks import PANE_S
+from poolwright.signals.panes import PaneTable
 from poolwright.signals.sketch import RELATIVE_ERROR
 from poolwright.signals.statistics import statistic
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwright.model.names import NameTable
-from poolwright.model.rule import SignalRule
+from poolwright.model.rule import Mode, RuleSet, ServiceRule, SignalRule
 from poolwright.model.signal import Signal
 from poolwright.signals.store import LATENESS_S, WindowStore
 from poolwright.telemetry.decoder import Decoder
@@ -122,6 +122,22 @@ def test_a_checkpoint_changes_nothing(before, after, cuts, at: float) -> None:
     assert repr(ask(loaded, at)) == repr(ask(store, at))
     assert (loaded.late, loaded.duplicates) == (store.late, store.duplicates)
     assert loaded.dump() == store.dump()
+
+
+@given(events, st.sets(st.sampled_from(RULES), min_size=1), instants)
+def test_what_no_rule_asks_for_is_not_missed(found, asked, at: float) -> None:
+    names = NameTable()
+    every, some = WindowStore(names), WindowStore(names)
+    chat = ServiceRule("chat", Mode.ACT, (), (), tuple(asked), ())
+    some.configure(RuleSet("r", (chat,)))
+    for store in (every, some):
+        fill(store, names, found, [])
+    for rule in asked:
+        one, other = (
+            store.evaluate(rule, service="chat", pool="gpu", at=at, expected_replicas=3)
+            for store in (every, some)
+        )
+        assert repr(one) == repr(other)
 
 
 json_values = st.recursive(

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from tests.unit.signals_bench import DEMAND, Bench, rule
+from tests.unit.signals_bench import DEMAND, Bench, rule, rules
 
 from poolwright.model.rule import Mode, RuleSet, ServiceRule
+from poolwright.model.signal import Unhealthy
 from poolwright.signals.cells import Cells
 from poolwright.signals.panes import MOST_WAITING, PaneTable
 from poolwright.signals.sketch import BUCKETS, Sketch
@@ -113,7 +114,7 @@ def test_absurd_sums_are_infinite_and_nobody_is_warned() -> None:
 
 def test_nothing_has_no_quantile() -> None:
     assert math.isnan(Sketch.of(np.empty(0)).quantile(95))
-    assert math.isnan(Summary([], [], []).statistic("p95", 60.0))
+    assert math.isnan(Summary([]).statistic("p95", 60.0))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_sample_is_seen_at_the_end_of_its_second_and_its_age_is_its_own() -> N
 
 
 def test_a_store_has_a_pane_of_each_request_metric() -> None:
-    assert WindowStore(Bench().names)._requests._metrics == len(REQUEST_METRICS)
+    assert WindowStore(Bench().names)._requests.metrics == len(REQUEST_METRICS)
     assert BUCKETS <= 1 << 12
 
 
@@ -174,3 +175,58 @@ def test_requests_that_no_signal_asks_for_are_not_kept() -> None:
             ended, service=service, pool="gpu", at=101.0, expected_replicas=1
         ).value
     assert counts == {"other": 0.0, "asked": 1.0}
+
+
+def test_only_the_metrics_that_signals_ask_for_take_memory() -> None:
+    sizes = []
+    for asked in (["ttft"], ["ttft", "rate", "input_tokens", "output_tokens"]):
+        bench = Bench()
+        bench.store.configure(rules(*(rule(metric, "avg") for metric in asked)))
+        bench.put(requests=[(100.0 + i, 0.5 + i / 50) for i in range(32)])
+        assert bench.ask(rule("ttft", "p50"), 132.0).value == pytest.approx(0.8, rel=0.0055)
+        sizes.append(len(bench.store.dump()))
+    assert sizes[0] < sizes[1] / 3
+
+
+def test_a_metric_that_is_newly_asked_for_counts_once_its_window_is_whole() -> None:
+    tokens, mean = rule("output_tokens", "rate"), rule("output_tokens", "avg")
+    bench = Bench()
+    bench.store.configure(rules(rule("ttft", "avg")))
+    bench.put(requests=[(float(at), 1.0) for at in range(40, 101)])
+    bench.store.configure(rules(rule("ttft", "avg"), tokens))
+    bench.put(requests=[(float(at), 1.0) for at in range(101, 161)])
+    # Half of a minute's tokens are no rate of the minute; the mean of those seen is one.
+    partly = bench.ask(tokens, 130.0)
+    assert (partly.value, partly.why, partly.samples) == (None, Unhealthy.NO_SAMPLES, 30)
+    assert partly.blocks_scale_down
+    assert bench.ask(mean, 130.0).value == 10.0
+    again = Bench()
+    again.names = bench.names
+    again.store = WindowStore(bench.names)
+    again.store.load(bench.store.dump())
+    for one in (bench, again):
+        # Asking for it goes on, whatever else the rules change.
+        one.store.configure(rules(tokens))
+        assert one.ask(tokens, 159.9).value is None
+        assert one.ask(tokens, 160.0).value == 10.0
+
+
+def test_tokens_of_arrivals_that_are_newly_asked_for() -> None:
+    bench, tokens = Bench(), rule("arrival_tokens", "sum", max_age_s=60.0)
+    bench.store.configure(rules(DEMAND))
+    bench.put(arrivals=[(float(at), 5) for at in range(1, 101)])
+    bench.store.configure(rules(DEMAND, tokens))
+    bench.put(arrivals=[(float(at), 5) for at in range(101, 161)])
+    assert bench.ask(tokens, 159.0).why is Unhealthy.NO_SAMPLES
+    assert bench.ask(tokens, 160.0).value == 300.0
+    assert bench.ask(rule("arrivals", "count"), 130.0).value == 60.0
+    assert bench.ask(rule("arrival_tokens", "avg"), 110.0).value == 5.0
+
+
+def test_a_service_that_was_not_seen_before_has_missed_nothing() -> None:
+    bench, tokens = Bench(), rule("output_tokens", "sum")
+    bench.store.configure(rules())
+    bench.put(service="other", requests=[(100.0, 1.0)])
+    bench.store.configure(rules(tokens))
+    bench.put(requests=[(101.0, 1.0)])
+    assert bench.ask(tokens, 102.0).value == 10.0

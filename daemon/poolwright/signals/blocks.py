@@ -1,4 +1,4 @@
-"""The arrays of 32 seconds: what became of the samples of all series of one kind."""
+"""The arrays of 32 seconds: what became of the samples of one metric, of all series."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from poolwright.model.sample import Floats
 from poolwright.signals.cells import Cells
 from poolwright.signals.sketch import Ints, positions
 
+PANE_S = 1.0
 PANES = 32
 """Panes of a block."""
 BUCKET_BITS = 12
@@ -17,69 +18,65 @@ BUCKET_BITS = 12
 COUNT, SUM, MIN, MAX, NEWEST, LAST = range(6)
 """The statistics of a pane: those of no sample are 0, 0, inf, -inf, -inf, -inf."""
 _EMPTY = np.array([0.0, 0.0, np.inf, -np.inf, -np.inf, -np.inf])
-
-Owner = tuple[int, int]
-"""Service and pool numbers."""
-Key = tuple[int, int, int]
-"""Service, pool and request class (or replica) numbers."""
+_END = np.iinfo(np.int64).max
+"""A code after all others, so that every search finds one."""
 
 
 class SavedBlock(msgspec.Struct, array_like=True):
-    """A block for a checkpoint."""
+    """A block for a checkpoint; `codes` are those of its rows, in the order of the rows."""
 
+    metric: int
     number: float
-    series: list[Key]
+    codes: bytes
     stats: bytes
     keys: bytes
     counts: bytes
 
 
 class Block:
-    """The panes that end PANES * number + 1 … PANES * number + PANES, of all series.
+    """The panes that end PANES * number + 1 … PANES * number + PANES, of all series that told.
 
-    `stats` is (six statistics, series, metric, pane); a cell's key is the place there and, in its
-    last bits, the bucket: the buckets of a metric of a series over some panes are neighbours.
+    A series has a row from its first sample on, so that what nobody tells takes no memory.
+    `stats` is (six statistics, row, pane); a cell's key is the place there and, in its last bits,
+    the bucket: the buckets of a series over some panes are neighbours.
     """
 
-    __slots__ = ("_metrics", "_rows", "_stats", "cells", "number", "owned")
+    __slots__ = ("_codes", "_rows", "_stats", "cells", "number")
 
-    def __init__(self, number: float, metrics: int) -> None:
+    def __init__(self, number: float) -> None:
         self.number = number
-        self._metrics = metrics
-        self._rows: dict[Key, int] = {}
-        self.owned: dict[Owner, list[Key]] = {}
-        self._stats: Floats = np.empty((6, 0, metrics, PANES))
+        self._codes: Ints = np.array([_END])
+        """Ascending, and the row of each."""
+        self._rows: Ints = np.array([0])
+        self._stats: Floats = np.empty((6, 0, PANES))
         self.cells = Cells()
 
-    def rows(self, keys: list[Key]) -> Ints:
-        """The row of each series in `stats`, a new one where there is none."""
-        for key in keys:
-            if key not in self._rows:
-                self._rows[key] = len(self._rows)
-                self.owned.setdefault(key[:2], []).append(key)
-        have, need = self._stats.shape[1], len(self._rows)
-        if need > have:
-            grown = np.empty((6, max(need, 2 * have), self._metrics, PANES))
-            grown[:] = _EMPTY[:, None, None, None]
-            grown[:, :have] = self._stats
-            self._stats = grown
-        return np.array([self._rows[key] for key in keys], np.int64)
+    def add(self, at: Floats, codes: Ints, pane: Ints, values: Floats, *, bucket: bool) -> None:
+        """Samples with the times `at`; no value is NaN. Without `bucket` none has a quantile."""
+        where = self._rows_of(codes) * PANES + pane
+        self._fold(where, values, at)
+        if bucket:
+            self.cells.add((where << BUCKET_BITS) | positions(values))
 
-    def add(self, at: Floats, row: Ints, pane: Ints, values: Floats) -> None:
-        """Samples with the times `at`; values (metric, sample), the first of them never NaN."""
-        keys: list[Ints] = []
-        series = row * (self._metrics * PANES) + pane
-        for metric in range(self._metrics):
-            told = np.flatnonzero(~np.isnan(values[metric]))
-            if not len(told):
-                continue
-            where, number, time = series[told] + metric * PANES, values[metric, told], at[told]
-            self._fold(where, number, time)
-            # The first metric is the sample itself, always 1: it needs no buckets.
-            if metric:
-                keys.append((where << BUCKET_BITS) | positions(number))
-        if keys:
-            self.cells.add(np.concatenate(keys))
+    def _rows_of(self, codes: Ints) -> Ints:
+        """The row of each series, a new one where there is none."""
+        place = self._codes.searchsorted(codes)
+        new = self._codes[place] != codes
+        if new.any():
+            self._append(np.unique(codes[new]))
+            place = self._codes.searchsorted(codes)
+        return self._rows[place]
+
+    def _append(self, codes: Ints) -> None:
+        have = self._stats.shape[1]
+        place = self._codes.searchsorted(codes)
+        self._codes = np.insert(self._codes, place, codes)
+        self._rows = np.insert(self._rows, place, np.arange(have, have + len(codes)))
+        # Nearly all series of a block come with its first second: slack would be for nothing.
+        stats = np.empty((6, have + len(codes), PANES))
+        stats[:, :have] = self._stats
+        stats[:, have:] = _EMPTY[:, None, None]
+        self._stats = stats
 
     def _fold(self, where: Ints, number: Floats, time: Floats) -> None:
         count, total, low, high, newest, last = self._stats.reshape(6, -1)
@@ -96,24 +93,29 @@ class Block:
         last[where[leads[time[leads] > before[leads]]]] = -np.inf
         np.maximum.at(last, where[leads], number[leads])
 
-    def read(self, key: Key, metric: int, first: int, end: int) -> tuple[Floats, int, int]:
-        """Statistics of the panes first … end - 1 of a series, and the keys of their cells."""
-        row = self._rows[key]
-        start = (row * self._metrics + metric) * PANES
-        stats = self._stats[:, row, metric, first:end]
+    def rows_between(self, first: int, end: int) -> list[int]:
+        """The rows of the series with first <= code < end, by code."""
+        start, stop = self._codes.searchsorted((first, end)).tolist()
+        rows: list[int] = self._rows[start:stop].tolist()
+        return rows
+
+    def read(self, row: int, first: int, end: int) -> tuple[Floats, int, int]:
+        """Statistics of the panes first … end - 1 of a row, and the keys of their cells."""
+        start = row * PANES
+        stats = self._stats[:, row, first:end]
         return stats, (start + first) << BUCKET_BITS, (start + end) << BUCKET_BITS
 
-    def save(self) -> SavedBlock:
+    def save(self, metric: int) -> SavedBlock:
         keys, counts = self.cells.to_bytes()
-        stats = self._stats[:, : len(self._rows)].tobytes()
-        return SavedBlock(self.number, list(self._rows), stats, keys, counts)
+        codes = self._codes[self._rows[:-1].argsort()]
+        return SavedBlock(metric, self.number, codes.tobytes(), self._stats.tobytes(), keys, counts)
 
     @classmethod
-    def restore(cls, saved: SavedBlock, metrics: int) -> Block:
-        block = cls(saved.number, metrics)
-        block.rows(saved.series)
-        block._stats[:, : len(saved.series)] = np.frombuffer(saved.stats).reshape(
-            6, -1, metrics, PANES
-        )
+    def restore(cls, saved: SavedBlock) -> Block:
+        block = cls(saved.number)
+        codes = np.frombuffer(saved.codes, np.int64)
+        order = codes.argsort()
+        block._codes, block._rows = np.append(codes[order], _END), np.append(order, 0)
+        block._stats = np.frombuffer(saved.stats).reshape(6, -1, PANES).copy()
         block.cells = Cells.from_bytes(saved.keys, saved.counts)
         return block

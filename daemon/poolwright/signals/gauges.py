@@ -9,8 +9,8 @@ import numpy as np
 from poolwright.model.rule import SignalRule
 from poolwright.model.sample import REPLICA_METRICS, Bools, ReplicaBatch
 from poolwright.model.signal import Signal, Unhealthy
-from poolwright.signals.blocks import Key, Owner
 from poolwright.signals.columns import Columns
+from poolwright.signals.series import Key, Owner
 from poolwright.signals.statistics import across_replicas, counter_rate, statistic
 from poolwright.signals.verdict import signal_of
 

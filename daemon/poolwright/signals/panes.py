@@ -7,10 +7,10 @@ buckets of `sketch.py`. **A sample counts as if it had happened at the end of it
 a second late; windows of whole seconds always hold as many panes as seconds, so that rates have no
 bias; and what happened after `at` is never in a window. Ages are those of the samples themselves.
 
-Panes lie in blocks of 32 seconds, in which a few arrays hold all series: adding samples costs a
-few numpy operations, whatever the number of series and of panes. New samples wait until a window is
-asked for or `MOST_WAITING` of them have come, and are then added one after the other in order of
-arrival: neither that nor the cut into batches changes even the last digit of a sum.
+Panes lie in blocks of 32 seconds, in which a few arrays hold a metric of all series: adding samples
+costs a few numpy operations, whatever the number of series and of panes. New samples wait until a
+window is asked for or `MOST_WAITING` of them have come, and are then added one after the other in
+order of arrival: neither that nor the cut into batches changes even the last digit of a sum.
 """
 
 import math
@@ -18,23 +18,26 @@ import math
 import numpy as np
 
 from poolwright.model.sample import Floats, Ids
-from poolwright.signals.blocks import PANES, Block, Key, Owner, SavedBlock
-from poolwright.signals.cells import Cells
+from poolwright.signals.blocks import PANE_S, PANES, Block, SavedBlock
+from poolwright.signals.series import Owner, codes_between, codes_of
 from poolwright.signals.sketch import Ints
-from poolwright.signals.summary import Summary
+from poolwright.signals.summary import Part, Summary
 
-PANE_S = 1.0
 MOST_WAITING = 16384
 
 
 class PaneTable:
-    """All panes of one kind of sample, with so many metrics; the first counts the samples."""
+    """All panes of one kind of sample, with so many metrics; the first is always 1."""
 
     def __init__(self, metrics: int) -> None:
-        self._metrics = metrics
-        self._blocks: dict[float, Block] = {}
+        self._blocks: tuple[dict[float, Block], ...] = tuple({} for _ in range(metrics))
+        """Of each metric, by number."""
         self._waiting: list[tuple[Floats, Ids, Floats]] = []
         self._waits = 0
+
+    @property
+    def metrics(self) -> int:
+        return len(self._blocks)
 
     def add(self, at: Floats, ids: Ids, values: Floats) -> None:
         """Samples in order of arrival; ids are (3, sample), values are (metric, sample).
@@ -53,27 +56,42 @@ class PaneTable:
         if not self._waits:
             return
         at = np.concatenate([at for at, _, _ in self._waiting])
-        ids = np.concatenate([ids for _, ids, _ in self._waiting], axis=1)
+        codes = codes_of(np.concatenate([ids for _, ids, _ in self._waiting], axis=1))
         values = np.concatenate([values for _, _, values in self._waiting], axis=1)
         self._waiting.clear()
         self._waits = 0
-        series, number = _distinct(ids)
         panes = np.ceil(at / PANE_S) - 1.0
         numbers = np.floor(panes / PANES)
-        for block_number in np.unique(numbers).tolist():
-            block = self._blocks.get(block_number)
+        different = np.unique(numbers).tolist()
+        for number in different:
+            pane = panes - number * PANES
+            if len(different) == 1:
+                self._put(number, at, codes, pane, values)
+            else:
+                mine = np.flatnonzero(numbers == number)
+                self._put(number, at[mine], codes[mine], pane[mine], values[:, mine])
+
+    def _put(self, number: float, at: Floats, codes: Ints, panes: Floats, values: Floats) -> None:
+        """Samples of one block."""
+        pane = panes.astype(np.int64)
+        untold = np.isnan(values)
+        for metric, blocks in enumerate(self._blocks):
+            if untold[metric].all():
+                continue
+            told: Ints | slice = slice(None)
+            if untold[metric].any():
+                told = np.flatnonzero(~untold[metric])
+            block = blocks.get(number)
             if block is None:
-                block = self._blocks[block_number] = Block(block_number, self._metrics)
-            mine = np.flatnonzero(numbers == block_number)
-            present, which = np.unique(number[mine], return_inverse=True)
-            row = block.rows([series[i] for i in present.tolist()])[which]
-            pane = (panes[mine] - block_number * PANES).astype(np.int64)
-            block.add(at[mine], row, pane, values[:, mine])
+                block = blocks[number] = Block(number)
+            # Of what is always 1 each quantile is known.
+            block.add(at[told], codes[told], pane[told], values[metric, told], bucket=metric > 0)
 
     def evict(self, before: float) -> None:
         """Drops the blocks that end up to `before`."""
-        for number in [n for n in self._blocks if (n + 1.0) * PANES * PANE_S <= before]:
-            del self._blocks[number]
+        for blocks in self._blocks:
+            for number in [n for n in blocks if (n + 1.0) * PANES * PANE_S <= before]:
+                del blocks[number]
 
     def window(
         self, owner: Owner, request_class: int | None, metric: int, since: float, until: float
@@ -81,26 +99,24 @@ class PaneTable:
         """A metric over the panes with since < end <= until; of all classes for None."""
         self._settle()
         first, end = math.floor(since / PANE_S), math.floor(until / PANE_S)
-        ends: list[Floats] = []
-        stats: list[Floats] = []
-        cells: list[tuple[Cells, int, int]] = []
-        for number in sorted(self._blocks):
-            block, start = self._blocks[number], int(number) * PANES
+        low, high = codes_between(owner, request_class)
+        parts: list[Part] = []
+        blocks = self._blocks[metric]
+        for number in sorted(blocks):
+            block, start = blocks[number], int(number) * PANES
             from_pane, to_pane = max(first - start, 0), min(end - start, PANES)
             if from_pane >= to_pane:
                 continue
-            for key in block.owned.get(owner, ()):
-                if request_class is None or key[2] == request_class:
-                    found, low, high = block.read(key, metric, from_pane, to_pane)
-                    ends.append(PANE_S * (start + np.arange(from_pane + 1.0, to_pane + 1.0)))
-                    stats.append(found)
-                    cells.append((block.cells, low, high))
-        return Summary(ends, stats, cells)
+            for row in block.rows_between(low, high):
+                stats, first_key, end_key = block.read(row, from_pane, to_pane)
+                first_end = PANE_S * (start + from_pane + 1.0)
+                parts.append(Part(first_end, stats, block.cells, first_key, end_key))
+        return Summary(parts)
 
     def newest(self, owner: Owner, until: float) -> float:
         """Event time of the newest sample in panes that end up to `until`; -inf of none."""
         self._settle()
-        for number in sorted(self._blocks, reverse=True):
+        for number in sorted(self._blocks[0], reverse=True):
             since = number * PANES * PANE_S
             found = self.window(owner, None, 0, since, min(until, since + PANES * PANE_S)).newest
             if found > -np.inf:
@@ -109,17 +125,16 @@ class PaneTable:
 
     def save(self) -> list[SavedBlock]:
         self._settle()
-        return [block.save() for block in self._blocks.values()]
+        return [
+            block.save(metric)
+            for metric, blocks in enumerate(self._blocks)
+            for block in blocks.values()
+        ]
 
     def restore(self, saved: list[SavedBlock]) -> None:
         self._waiting.clear()
         self._waits = 0
-        self._blocks = {one.number: Block.restore(one, self._metrics) for one in saved}
-
-
-def _distinct(ids: Ids) -> tuple[list[Key], Ints]:
-    """The different columns of (3, samples), and which of them each sample has."""
-    service, pool, request_class = ids.astype(np.int64)
-    code = (service * (pool.max() + 1) + pool) * (request_class.max() + 1) + request_class
-    _, first, number = np.unique(code, return_index=True, return_inverse=True)
-    return [(a, b, c) for a, b, c in ids[:, first].T.tolist()], number
+        for blocks in self._blocks:
+            blocks.clear()
+        for one in saved:
+            self._blocks[one.metric][one.number] = Block.restore(one)

@@ -23,9 +23,11 @@ from poolwright.model.sample import (
     SampleBatch,
 )
 from poolwright.model.signal import Signal, Unhealthy
-from poolwright.signals.blocks import SavedBlock
+from poolwright.signals import older
+from poolwright.signals.asked import Asked, Since
+from poolwright.signals.blocks import PANE_S, SavedBlock
 from poolwright.signals.gauges import GaugeTable, SavedSeries
-from poolwright.signals.panes import PANE_S, PaneTable
+from poolwright.signals.panes import PaneTable
 from poolwright.signals.summary import Summary
 from poolwright.signals.verdict import signal_of
 
@@ -33,7 +35,7 @@ LATENESS_S = 30.0
 DEMAND_WINDOW_S = 60.0
 DEMAND_MAX_AGE_S = 30.0
 MIN_KEEP_S = 120.0
-FORMAT = 3
+FORMAT = 4
 REQUEST_METRICS = ("rate", "input_tokens", "output_tokens", "ttft", "itl", "e2e")
 """Metrics of the panes of requests; `rate` counts them."""
 ARRIVAL_METRICS = ("arrivals", "arrival_tokens")
@@ -53,6 +55,7 @@ class _Saved(msgspec.Struct):
     arrivals: list[SavedBlock]
     requests: list[SavedBlock]
     replicas: list[SavedSeries]
+    asked: list[Since | None]
 
 
 class _Format(msgspec.Struct):
@@ -70,8 +73,11 @@ class WindowStore:
         self._arrivals = PaneTable(len(ARRIVAL_METRICS))
         self._requests = PaneTable(len(REQUEST_METRICS))
         self._replicas = GaugeTable()
-        self._request_services: frozenset[str] | None = None
-        """Services with a signal of ended requests; None: all. The others keep none."""
+        self._asked = [
+            Asked(names, ARRIVAL_METRICS, frozenset({"arrivals"})),
+            Asked(names, REQUEST_METRICS, frozenset()),
+        ]
+        """Of arrivals, which `demand` always counts, and requests."""
         self.late = 0
         self.duplicates = 0
 
@@ -83,11 +89,8 @@ class WindowStore:
             for rule in service.signals
         ]
         self._keep_s = max([MIN_KEEP_S, *(window + LATENESS_S for window in windows)])
-        self._request_services = frozenset(
-            service.service
-            for service in rules.services
-            if any(rule.metric in REQUEST_METRICS for rule in service.signals)
-        )
+        for asked, newest in zip(self._asked, self._newest[:2], strict=True):
+            asked.use(rules, newest)
 
     # --- in --------------------------------------------------------------------------------
 
@@ -102,34 +105,33 @@ class WindowStore:
     def _fresh(self, kind: int, at: Floats, service: Ids, now: float) -> Bools:
         """Which samples are not late, in order of arrival; moves `newest` of their services."""
         newest = self._newest[kind]
-        keep = np.ones(len(at), dtype=np.bool_)
-        for number in np.unique(service).tolist() if len(at) else ():
-            mine = service == number
-            times = at[mine]
+        fresh = np.ones(len(at), dtype=np.bool_)
+        if not len(at):
+            return fresh
+        order = service.argsort(kind="stable")
+        sorted_at, sorted_service = at[order], service[order]
+        starts = np.flatnonzero(np.diff(sorted_service, prepend=_UNSEEN))
+        ends = np.append(starts[1:], len(at)).tolist()
+        numbers = sorted_service[starts].tolist()
+        for number, start, end in zip(numbers, starts.tolist(), ends, strict=True):
+            times = sorted_at[start:end]
             # A clock that runs ahead must not make the samples of all the others late.
             seen = np.maximum.accumulate(np.minimum(times, now))
             seen = np.maximum(seen, newest.get(number, -np.inf))
             newest[number] = float(seen[-1])
-            keep[mine] = times >= seen - LATENESS_S
-        self.late += len(keep) - int(np.count_nonzero(keep))
+            fresh[start:end] = times >= seen - LATENESS_S
+        self.late += len(fresh) - int(np.count_nonzero(fresh))
+        keep = np.empty_like(fresh)
+        keep[order] = fresh
         return keep
 
     def _add_arrivals(self, batch: ArrivalBatch, fresh: Bools) -> None:
         count = len(batch.at)
-        if not count:
-            return
         ids = np.stack((batch.service, np.full(count, _NO_POOL), batch.request_class))
         values = np.stack((np.ones(count), batch.input_tokens))
-        self._arrivals.add(batch.at[fresh], ids[:, fresh], values[:, fresh])
+        self._add(0, batch.at, ids, values, fresh)
 
     def _add_requests(self, batch: RequestBatch, fresh: Bools) -> None:
-        if not len(batch.at):
-            return
-        if self._request_services is not None:
-            asked = [self._number(name) for name in self._request_services]
-            fresh &= np.isin(batch.service, asked)
-            if not fresh.any():
-                return
         ids = np.stack((batch.service, batch.pool, batch.request_class))
         values = np.stack(
             (
@@ -141,7 +143,16 @@ class WindowStore:
                 batch.e2e_s,
             )
         )
-        self._requests.add(batch.at[fresh], ids[:, fresh], values[:, fresh])
+        self._add(1, batch.at, ids, values, fresh)
+
+    def _add(self, kind: int, at: Floats, ids: Ids, values: Floats, fresh: Bools) -> None:
+        if len(at):
+            keep = fresh & self._asked[kind].keep(ids[0], values)
+            table = (self._arrivals, self._requests)[kind]
+            if keep.all():
+                table.add(at, ids, values)
+            else:
+                table.add(at[keep], ids[:, keep], values[:, keep])
 
     def advance(self, at: float) -> None:
         """Forgets what no window can reach any more."""
@@ -192,6 +203,8 @@ class WindowStore:
         if stat in COUNTING:
             why = None if samples or (alive and expected > 0) else Unhealthy.NO_SAMPLES
             why = Unhealthy.IDLE if why is not None and expected == 0 else why
+            if why is None and self._asked[1].missed(owner[0], rule.metric, at - window_s):
+                why = Unhealthy.NO_SAMPLES
         elif not samples:
             why = Unhealthy.IDLE if alive and idle else Unhealthy.NO_SAMPLES
         else:
@@ -210,8 +223,9 @@ class WindowStore:
         if (age_s is None or age_s > rule.max_age_s) and not self._replicas.idle(service, at):
             # A silent gateway and a service without requests look alike, but for the replicas.
             return signal_of(rule, Unhealthy.TOO_OLD, None, age_s, samples, 0, 0)
-        if not samples and rule.stat not in COUNTING:
-            return signal_of(rule, Unhealthy.NO_SAMPLES, None, age_s, 0, 0, 0)
+        missed = self._asked[0].missed(service, rule.metric, at - window_s)
+        if missed if rule.stat in COUNTING else not samples:
+            return signal_of(rule, Unhealthy.NO_SAMPLES, None, age_s, samples, 0, 0)
         value = found.statistic(rule.stat, window_s)
         return signal_of(rule, None, value, age_s, samples, 0, 0)
 
@@ -242,18 +256,38 @@ class WindowStore:
                 self._arrivals.save(),
                 self._requests.save(),
                 self._replicas.save(),
+                [asked.since for asked in self._asked],
             )
         )
 
     def load(self, data: bytes) -> None:
-        """The inverse of `dump`. Raises msgspec.ValidationError for another format."""
+        """The inverse of `dump`. Raises msgspec.ValidationError for an unknown format."""
         found = msgspec.msgpack.decode(data, type=_Format).format
-        if found != FORMAT:
-            msg = f"windows of format {found}, this version reads {FORMAT}"
+        if found not in {FORMAT, older.FORMAT}:
+            msg = f"windows of format {found}, this version reads {FORMAT} and {older.FORMAT}"
             raise msgspec.ValidationError(msg)
-        saved = msgspec.msgpack.decode(data, type=_Saved)
+        if found == FORMAT:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        else:
+            saved = _upgraded(msgspec.msgpack.decode(data, type=older.Older))
         self._keep_s, self._newest = saved.keep_s, saved.newest
         self.late, self.duplicates = saved.late, saved.duplicates
         self._arrivals.restore(saved.arrivals)
         self._requests.restore(saved.requests)
         self._replicas.restore(saved.replicas)
+        for asked, since in zip(self._asked, saved.asked, strict=True):
+            asked.restore(since)
+
+
+def _upgraded(saved: older.Older) -> _Saved:
+    return _Saved(
+        FORMAT,
+        saved.keep_s,
+        saved.newest,
+        saved.late,
+        saved.duplicates,
+        older.by_metric(saved.arrivals, len(ARRIVAL_METRICS)),
+        older.by_metric(saved.requests, len(REQUEST_METRICS)),
+        saved.replicas,
+        [None, None],
+    )

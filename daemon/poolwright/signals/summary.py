@@ -1,9 +1,11 @@
 """One metric over the panes of a window, and its statistics."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from poolwright.model.sample import Floats
-from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, MAX, MIN, NEWEST, SUM
+from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, MAX, MIN, NEWEST, PANE_S, SUM
 from poolwright.signals.cells import Cells
 from poolwright.signals.sketch import BUCKETS, Sketch
 from poolwright.signals.statistics import slope
@@ -11,17 +13,28 @@ from poolwright.signals.statistics import slope
 _BUCKET = (1 << BUCKET_BITS) - 1
 
 
+class Part(NamedTuple):
+    """Panes of one series that follow one another."""
+
+    end: float
+    """When the first of them ends."""
+    stats: Floats
+    """(six statistics, pane)"""
+    cells: Cells
+    first_key: int
+    end_key: int
+    """Between which its buckets are."""
+
+
 class Summary:
     """Panes of a metric: when each ends, six statistics of each, and where its buckets are."""
 
-    __slots__ = ("_cells", "_ends", "_stats")
+    __slots__ = ("_parts", "_stats")
 
-    def __init__(
-        self, ends: list[Floats], stats: list[Floats], cells: list[tuple[Cells, int, int]]
-    ) -> None:
-        self._ends = np.concatenate(ends) if ends else np.empty(0)
+    def __init__(self, parts: list[Part]) -> None:
+        self._parts = parts
+        stats = [part.stats for part in parts]
         self._stats = np.concatenate(stats, axis=1) if stats else np.empty((6, 0))
-        self._cells = cells
 
     @property
     def count(self) -> int:
@@ -59,16 +72,21 @@ class Summary:
                 return float(stats[LAST][stats[NEWEST] == self.newest].max())
             case "slope":
                 used = stats[COUNT] > 0
-                return slope(self._ends[used], stats[SUM][used], stats[COUNT][used])
+                return slope(self._ends()[used], stats[SUM][used], stats[COUNT][used])
             case _:
                 return self._quantile(float(stat[1:]))
+
+    def _ends(self) -> Floats:
+        return np.concatenate(
+            [part.end + PANE_S * np.arange(part.stats.shape[1]) for part in self._parts]
+        )
 
     def _quantile(self, percent: float) -> float:
         low, high = float(self._stats[MIN].min()), float(self._stats[MAX].max())
         if low == high:
             return low
-        merged: Floats = np.zeros(BUCKETS)
-        for cells, first, end in self._cells:
-            keys, counts = cells.between(first, end)
-            np.add.at(merged, keys & _BUCKET, counts)
+        found = [part.cells.between(part.first_key, part.end_key) for part in self._parts]
+        buckets = np.concatenate([keys for keys, _ in found]) & _BUCKET
+        counts = np.concatenate([counts for _, counts in found])
+        merged = np.bincount(buckets, counts, BUCKETS).astype(np.float64, copy=False)
         return Sketch(merged, self.total, low, high).quantile(percent)
