@@ -1,12 +1,11 @@
 """Past demand: from the journal's decisions to a record, its season, and requests to play."""
 
-import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from tests.unit.history_bench import NAN, RULES, STALE, T0, said
 
 from poolwright import rulefiles
 from poolwright.errors import HistoryError, JournalError
@@ -14,54 +13,12 @@ from poolwright.forecasting.season import BIN_S
 from poolwright.history import DemandRecord, draw, journal_records
 from poolwright.history.drawing import VARIATION
 from poolwright.history.record import season_bins
-from poolwright.model.assessment import Assessment, Basis, Capacity, Share
-from poolwright.model.decision import Decision, Outcome, PoolInputs, Reason
+from poolwright.model.decision import Decision
 from poolwright.model.rule import RuleSet
-from poolwright.model.signal import Signal, SignalStatus, Unhealthy
-from poolwright.model.tick import Health
 from poolwright.record.journal import Journal
 from poolwright.runtime.replay import ORIGIN_S, replay
 from poolwright.simulation.spec import plant_for
 from poolwright.simulation.workloads import Workload
-
-T0 = 1_700_000_400.0
-"""A minute, and a season's bin, begins here."""
-NAN = float("nan")
-CAPACITY = Capacity(
-    Basis.MEASURED, 0.01, 0.0002, 0.05, 0.0001, 0.02, 500.0, 0.8, 40.0, 4.0, 2.0, 4000.0, 1.0
-)
-FOUND = Assessment(
-    "t", "chat", 0.0, True, CAPACITY, 8.0, 0.0, 4.0, 4.2, 4.2, 5.0, 6.3, 0.95, 180.0, 180.0, 0,
-    7200.0, 0.2, input_tokens=800.0, output_tokens=100.0,
-)  # fmt: skip
-FRESH = Signal("demand", SignalStatus.FRESH, 8.0, 1.0, 10)
-STALE = Signal("demand", SignalStatus.STALE, None, 90.0, 0, why=Unhealthy.TOO_OLD)
-NUMBERS = itertools.count()
-
-
-def said(
-    at: float,
-    per_s: float | None = 8.0,
-    *,
-    pool: str = "gpu",
-    service: str = "chat",
-    signal: Signal = FRESH,
-    behind: bool = False,
-    shares: dict[str, float] | None = None,
-    tokens: tuple[float | None, float | None] = (800.0, 100.0),
-) -> Decision:
-    found = replace(
-        FOUND, demand_per_s=per_s or 0.0, input_tokens=tokens[0], output_tokens=tokens[1]
-    )
-    inputs = PoolInputs(
-        T0 + at, "r1", service, pool, None, (replace(FRESH, name="other"), signal), Health(behind),
-        assessments=() if per_s is None else (found,),
-        share=None if shares is None else Share(shares, None),
-    )  # fmt: skip
-    return Decision(
-        f"{next(NUMBERS):032x}", T0 + at, service, pool, 1, 1, Outcome.HOLD, Reason.STEADY, (), (),
-        {}, "r1", inputs, b"{}",
-    )  # fmt: skip
 
 
 def record_of(tmp_path: Path, *decisions: Decision, since: float = 0.0) -> DemandRecord:
@@ -285,22 +242,3 @@ def test_what_a_replay_recorded_is_what_had_arrived(tmp_path) -> None:
     assert record.requests_per_s[between(720, 1140)] == pytest.approx(8.0, rel=0.1)
     assert record.input_tokens[between(120, 1140)] == pytest.approx(800.0)
     assert record.output_tokens[between(720, 1140)] == pytest.approx(120.0)
-
-
-RULES = """
-apiVersion: poolwright/v1
-service: chat
-classes:
-  chat: {ttft: 2s, itl: 60ms, attainment: 95%}
-pools:
-  - name: gpu
-    role: default
-    provider: {simulated: {pool: gpu}}
-    replicas: {min: 1, max: 6}
-    price: 4 USD/h
-    startup: 60s
-    profile: {itl_base: 10ms, itl_per_request: 1ms, prefill_base: 10ms, prefill_per_token: 0.1ms,
-              max_batch: 16}
-triggers:
-  - {name: meet, slo: chat}
-"""

@@ -1,10 +1,6 @@
 """Rule files: what loads, and where and how each mistake is shown."""
 
-import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +8,8 @@ from hypothesis import strategies as st
 
 from poolwright.actuation.registry import targets
 from poolwright.errors import Problem, RuleFileError
-from poolwright.model.decision import Outcome, Reason
-from poolwright.model.rule import Amount, Change, PoolRole, ScheduleTrigger, ThresholdTrigger
-from poolwright.rulefiles import load, load_sources, rule_tests, schema
-from poolwright.rulefiles.conditions import compile_condition
-from poolwright.rulefiles.schedules import make
+from poolwright.model.rule import Amount, Change, PoolRole, ThresholdTrigger
+from poolwright.rulefiles import load, load_sources
 
 RULES = Path(__file__).parents[2] / "rules"
 GOOD = """\
@@ -235,107 +228,6 @@ def test_the_documented_mistakes_are_shown_as_the_docs_say() -> None:
         assert f"| {problem.split(': ', 1)[1]} |" in docs
 
 
-@pytest.mark.parametrize(
-    ("source", "values", "expected"),
-    [
-        ("a > 1 || b > 1", {"a": 2.0}, True),
-        ("a > 1 || b > 1", {"b": 2.0}, True),
-        ("a > 1 || b > 1", {"a": 0.0}, None),
-        ("a > 1 || b > 1", {"a": 0.0, "b": 0.0}, False),
-        ("a > 1 || b > 1", {}, None),
-        ("a > 1 && b > 1", {"a": 2.0}, None),
-        ("a > 1 && b > 1", {"a": 0.0}, False),
-        ("a > 1 && b > 1", {"b": 0.0}, False),
-        ("a > 1 && b > 1", {"a": 2.0, "b": 2.0}, True),
-        ("!(a > 1)", {}, None),
-        ("a / b > 8", {"a": 1.0, "b": 0.0}, True),
-        ("a / b > 8", {"a": 0.0, "b": 0.0}, False),
-    ],
-)
-def test_a_condition_is_true_false_or_undecided(
-    source: str, values: dict[str, float], expected: bool | None
-) -> None:
-    assert compile_condition(source, frozenset("ab")).evaluate(values) is expected
-
-
-def _steps(begin: datetime, seconds: int) -> list[float]:
-    return [begin.timestamp() + i for i in range(seconds)]
-
-
-def test_a_schedule_is_active_from_the_exact_second_for_its_length() -> None:
-    start = datetime(2026, 1, 12, 7, 30, tzinfo=ZoneInfo("Europe/Paris"))
-    begin = start.timestamp()
-    times = _steps(start - timedelta(seconds=90), 300)
-    expected = [begin <= at < begin + 60 for at in times]
-    rising = make("30 7 * * MON-FRI", "Europe/Paris", 60.0)
-    assert [rising.active(at) for at in times] == expected
-    falling = make("30 7 * * MON-FRI", "Europe/Paris", 60.0)
-    assert [falling.active(at) for at in reversed(times)] == expected[::-1]
-    # One and the same schedule, asked forth and back.
-    assert [rising.active(at) for at in reversed(times)] == expected[::-1]
-    assert rising.active(begin + 0.25)
-    assert not rising.active(begin - 0.25)
-    assert rising.active(begin + 59.75)
-    assert not rising.active(begin + 60.0)
-
-
-def test_a_schedule_longer_than_its_period_never_ends() -> None:
-    hourly = make("0 * * * *", "UTC", 7200.0)
-    assert all(hourly.active(1768176000.0 + 600.0 * i) for i in range(50))
-
-
-@pytest.mark.parametrize(
-    ("cron", "tz", "start"),
-    [
-        # 02:30 does not exist in this night: its job begins when the clock has jumped.
-        ("30 2 * * *", "Europe/Paris", datetime(2026, 3, 29, 1, 0, tzinfo=UTC)),
-        # 02:30 comes twice: the first counts.
-        ("30 2 * * *", "Europe/Paris", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),
-        # The day after: the wall clock's hour, another hour of UTC.
-        ("30 7 * * *", "Europe/Paris", datetime(2026, 3, 28, 6, 30, tzinfo=UTC)),
-        ("30 7 * * *", "Europe/Paris", datetime(2026, 3, 29, 5, 30, tzinfo=UTC)),
-    ],
-)
-@pytest.mark.parametrize("lasts_s", [600.0, 5400.0])
-@pytest.mark.parametrize("backwards", [False, True])
-def test_a_schedule_by_daylight_saving(
-    cron: str, tz: str, start: datetime, backwards: bool, lasts_s: float
-) -> None:
-    schedule = make(cron, tz, lasts_s)
-    begin = start.timestamp()
-    times = _steps(start - timedelta(hours=2), 5 * 3600)[::7]
-    times += [begin - 1.0, begin, begin + lasts_s - 1.0, begin + lasts_s]
-    times.sort(reverse=backwards)
-    active = [at for at in times if schedule.active(at)]
-    assert active == [at for at in times if begin <= at < begin + lasts_s]
-
-
-def test_a_schedule_of_the_examples_by_weekday() -> None:
-    triggers = load(RULES).services[0].triggers
-    (ramp,) = (trigger for trigger in triggers if isinstance(trigger, ScheduleTrigger))
-    zone = ZoneInfo("Europe/Paris")
-    monday = datetime(2026, 1, 12, 8, 0, tzinfo=zone).timestamp()
-    sunday = datetime(2026, 1, 11, 8, 0, tzinfo=zone).timestamp()
-    assert (ramp.schedule.active(monday), ramp.schedule.active(sunday)) == (True, False)
-
-
-def _refs(part: Any) -> list[str]:
-    if isinstance(part, dict):
-        own = [part["$ref"]] if "$ref" in part else []
-        return own + [ref for value in part.values() for ref in _refs(value)]
-    return [ref for value in part for ref in _refs(value)] if isinstance(part, list) else []
-
-
-def test_the_schema_is_json_with_the_keys_as_written() -> None:
-    made = json.loads(json.dumps(schema(), allow_nan=False))
-    file = made["$defs"]["RuleFile"]
-    assert file["required"] == ["apiVersion", "service", "pools"]
-    assert file["additionalProperties"] is False
-    assert {"when", "for", "keep", "add"} <= made["$defs"]["TriggerShape"]["properties"].keys()
-    assert "class" in made["$defs"]["SignalShape"]["properties"]
-    assert {ref.removeprefix("#/$defs/") for ref in _refs(made)} <= made["$defs"].keys()
-
-
 PIECES = st.one_of(
     st.text(max_size=6),
     st.sampled_from(
@@ -365,33 +257,3 @@ def test_mutated_text_loads_or_is_a_rule_file_error(edits: list[tuple[int, int, 
     problems = _problems_of_text(text)
     assert problems is None or problems
     assert all(problem.line >= 1 and problem.column >= 1 for problem in problems or ())
-
-
-def test_rule_tests_of_the_examples_parse_and_name_what_exists() -> None:
-    rules = {service.service: service for service in load(RULES).services}
-    tests = rule_tests.load(RULES / "tests")
-    assert [test.service for test in tests] == ["chat-70b", "coding-assistant"]
-    for test in tests:
-        assert test.rules.resolve() == (RULES / f"{test.service}.yaml").resolve()
-        service = rules[test.service]
-        pools = {pool.name for pool in service.pools}
-        assert test.start.keys() == pools
-        first = test.steps[0].expect[service.pools[0].name]
-        assert set(test.steps[0].signals.values()) == {"missing"}
-        assert (first.outcome, first.reason) == (Outcome.BLOCKED, Reason.TELEMETRY_UNHEALTHY)
-        for step in test.steps:
-            named = {s.name for s in service.signals if not s.builtin}
-            assert step.signals.keys() == named | {"demand"}
-            assert step.expect.keys() <= pools
-
-
-def test_a_mistake_in_a_rule_test_has_its_place(tmp_path: Path) -> None:
-    file = tmp_path / "t.yaml"
-    text = "rules: r.yaml\nservice: chat\nstart: {main: {ready: 2}}\nsteps:\n  - at: 1\n"
-    file.write_text(text + "    expct: {}\n")
-    with pytest.raises(RuleFileError) as caught:
-        rule_tests.load(file)
-    assert sorted(str(problem) for problem in caught.value.problems) == [
-        f"{file}:5:9: `1` has no unit (write 1s for seconds; or ms, m, h, d)",
-        f"{file}:6:5: unknown key `expct` (did you mean `expect`?)",
-    ]

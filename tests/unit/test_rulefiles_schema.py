@@ -178,3 +178,20 @@ def test_an_editor_has_something_to_say_of_every_quantity() -> None:
             if field.get("title") in ("Duration", "Price", "Percentage", "Amount of replicas"):
                 assert field["examples"]
                 assert all(accepts(field, example) for example in field["examples"])
+
+
+def _refs(part: Any) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["$ref"]] if "$ref" in part else []
+        return own + [ref for value in part.values() for ref in _refs(value)]
+    return [ref for value in part for ref in _refs(value)] if isinstance(part, list) else []
+
+
+def test_the_schema_is_json_with_the_keys_as_written() -> None:
+    made = json.loads(json.dumps(schema(), allow_nan=False))
+    file = made["$defs"]["RuleFile"]
+    assert file["required"] == ["apiVersion", "service", "pools"]
+    assert file["additionalProperties"] is False
+    assert {"when", "for", "keep", "add"} <= made["$defs"]["TriggerShape"]["properties"].keys()
+    assert "class" in made["$defs"]["SignalShape"]["properties"]
+    assert {ref.removeprefix("#/$defs/") for ref in _refs(made)} <= made["$defs"].keys()

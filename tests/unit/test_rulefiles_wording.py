@@ -1,25 +1,14 @@
 """What is shown for ways to break the first example: each says where, what, and what to write."""
 
-import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from tests.unit.broken_rules import EXAMPLE, Break, assert_told, problems_of
 
-from poolwright.actuation.registry import targets
-from poolwright.cli.commands import app
-from poolwright.errors import Problem, RuleFileError
 from poolwright.rulefiles import load
-from poolwright.rulefiles.excerpts import excerpt
 
-RULES = Path(__file__).parents[2] / "rules"
-EXAMPLE = (RULES / "chat-70b.yaml").read_text()
-WHEN = '"waiting / ready > 8 || kv > 0.85 || slow > 1.8"'
-BLOCK = '{name: queue-pressure, when: "waiting / ready > 8 || kv > 0.85 || slow > 1.8", for: 30s, '
 PROVIDER = "{kubernetes: {kind: Deployment, namespace: inference, name: chat-70b-h100}}"
-
-# name: (written instead, where the caret points at, message, hint)
-BREAKS = {
+BREAKS: dict[str, Break] = {
     # YAML
     "tab": (
         "    role: default",
@@ -266,117 +255,12 @@ BREAKS = {
         "`25` is no hour in cron `30 25 * * MON-FRI`",
         "hour: 0-23, *, lists and steps",
     ),
-    # Conditions
-    "word": (" || kv", " or kv", "or kv", "`or` is unknown here", "write ||"),
-    "equals": ("kv > 0.85", "kv = 0.85", "= 0.85", "`=` is unknown here", "write =="),
-    "sign": ("kv > 0.85", "kv ≥ 0.85", "≥", "`≥` is unknown here", "write >="),
-    "unit": (
-        "slow > 1.8",
-        "slow > 2s",
-        's"',
-        "a number with the unit `s`",
-        "remove `s`: times are in seconds, all else has no unit",
-    ),
-    "share": (
-        "kv > 0.85 ||",
-        "kv > 85% ||",
-        "% ||",
-        "`%` is no share in a condition",
-        "write 0.85 for 85%",
-    ),
-    "text": (
-        "kv > 0.85",
-        "kv > '0.85'",
-        "> '0.85'",
-        "`>` between a number and text",
-        "remove the quotes: signals are numbers",
-    ),
-    "chain": (
-        "kv > 0.85",
-        "0.5 < kv < 0.85",
-        "< 0.85",
-        "`<` between true or false and a number",
-        "compare twice: a > 1 && a < 5",
-    ),
-    "no comparison": (
-        "kv > 0.85",
-        "kv",
-        "|| kv ||",
-        "`||` needs true or false, not a number",
-        "compare it, such as with > 0",
-    ),
-    "bracket": (
-        "slow > 1.8",
-        "(slow > 1.8",
-        '"waiting',
-        "a `)` is missing",
-        "close every `(`",
-    ),
-    "end": (
-        "slow > 1.8",
-        "slow >",
-        '", for',
-        "the condition ends too early",
-        "write what it is compared with",
-    ),
-    "function": (
-        "kv > 0.85",
-        "max(kv, slow) > 0.85",
-        "max",
-        "there is no function `max`",
-        "write it with + - * / < > == && || ! ( ) and ? :",
-    ),
-    "path": (
-        "kv > 0.85",
-        "kv.p95 > 0.85",
-        ".p95",
-        "a signal is one number and has no parts",
-        "remove the point and what follows: the signal's `stat` chooses the statistic",
-    ),
-    "in a block": (
-        BLOCK + "add: 50%}",
-        "name: queue\n    when: |\n      waiting / ready > 8 ||\n      kvv > 0.85\n    add: 4",
-        "kvv",
-        "unknown signal `kvv`",
-        "did you mean `kv`?",
-    ),
-    "in folded lines": (
-        BLOCK + "add: 50%}",
-        "name: q\n    when: >-\n      kv > 9 ||\n\n      slow > 3 &&\n      kvv > 8\n    add: 4",
-        "kvv",
-        "unknown signal `kvv`",
-        "did you mean `kv`?",
-    ),
-    "in quotes over two lines": (
-        BLOCK + "add: 50%}",
-        "{name: q, add: 4, when: 'kv > 9 ||\n      kvv > 3'}",
-        "kvv",
-        "unknown signal `kvv`",
-        "did you mean `kv`?",
-    ),
 }
-
-
-AFTER = EXAMPLE.count("\n") + 1
-"""The line after the example's last."""
-
-
-def problems_of(file: Path, text: str | bytes) -> tuple[Problem, ...]:
-    file.write_bytes(text.encode() if isinstance(text, str) else text)
-    with pytest.raises(RuleFileError) as caught:
-        load(file, providers=targets())
-    return caught.value.problems
 
 
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_break_of_the_example_is_told_in_words(name: str, tmp_path: Path) -> None:
-    old, new, at, message, hint = BREAKS[name]
-    assert old in EXAMPLE
-    text = EXAMPLE.replace(old, new, 1)
-    (problem,) = problems_of(tmp_path / "r.yaml", text)
-    assert (problem.message, problem.hint) == (message, hint)
-    if name != "bracket":  # What is missing is shown at the end.
-        assert text.splitlines()[problem.line - 1][problem.column - 1 :].startswith(at)
+    assert_told(BREAKS[name], tmp_path / "r.yaml")
 
 
 @pytest.mark.parametrize(
@@ -424,51 +308,3 @@ def test_anchors_within_a_file_are_good(tmp_path: Path) -> None:
         )
     )
     assert [pool.max_replicas for pool in load(file).services[0].pools] == [24, 24]
-
-
-def test_the_excerpt_points_at_the_place_even_in_a_long_line() -> None:
-    problem = Problem("r.yaml", 1, 6, "bad", "mend it")
-    assert excerpt(problem, ["min: 25"]) == "r.yaml:1:6: bad (mend it)\n    min: 25\n         ^"
-    long = "x" * 200 + "!" + "y" * 200
-    _, line, caret = excerpt(Problem("r.yaml", 1, 201, "bad"), [long]).split("\n")
-    assert line[caret.index("^")] == "!"
-    assert len(line) < 110
-    assert excerpt(Problem("r.yaml", 1, 2, "bad"), ["\tx"]).split("\n")[1:] == ["     x", "     ^"]
-    assert excerpt(Problem("r.yaml", 9, 1, "bad"), ["a"]) == "r.yaml:9:1: bad"
-
-
-def test_check_for_people_and_for_machines(tmp_path: Path) -> None:
-    run = CliRunner()
-    good = run.invoke(app, ["check", str(RULES)])
-    assert (good.exit_code, good.stdout[:14]) == (0, "ok: 2 service(")
-    assert json.loads(run.invoke(app, ["check", "--json", str(RULES)]).stdout) == []
-    file = tmp_path / "r.yaml"
-    file.write_text(EXAMPLE.replace("min: 2,", "min: 25,"))
-    bad = run.invoke(app, ["check", str(file)])
-    assert bad.exit_code == 1
-    assert bad.stdout == ""
-    assert bad.stderr == (
-        f"{file}:11:21: min 25 is above max 24 (lower min or raise max)\n"
-        "        replicas: {min: 25, max: 24}\n"
-        "                        ^\n"
-        "1 problem; nothing of it is loaded\n"
-    )
-    machine = run.invoke(app, ["check", "--json", str(file)])
-    assert machine.exit_code == 1
-    assert json.loads(machine.stdout) == [
-        {
-            "file": str(file),
-            "line": 11,
-            "column": 21,
-            "message": "min 25 is above max 24",
-            "hint": "lower min or raise max",
-        }
-    ]
-
-
-def test_a_refused_rule_test_is_shown_alike(tmp_path: Path) -> None:
-    file = tmp_path / "t.yaml"
-    file.write_text("rules: r.yaml\nservice: chat\nstart: {}\nsteps: [{at: 5}]\n")
-    bad = CliRunner().invoke(app, ["test", str(file)])
-    assert bad.exit_code == 1
-    assert bad.stderr.splitlines()[1:3] == ["    steps: [{at: 5}]", "                 ^"]
