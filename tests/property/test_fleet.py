@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from poolwright.decision import decide_again, dump_state, load_state, new_state, step
+from poolwright.decision.fleet import Claim, share_out
 from poolwright.model.decision import Decision, Outcome
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import (
@@ -275,7 +276,31 @@ def test_who_is_not_limited_decides_byte_for_byte_as_without_a_fleet(members, da
     assert unaffected[0] == unaffected[1]
 
 
+def priced(price: float, *counts: int, priority: int = 0, weight: float = 1.0,
+           blind: bool = False) -> Member:  # fmt: skip
+    """`counts`: least, most, the count at the start, and the wish."""
+    least, most, count, wish = counts
+    return Member(price, least, most, count, priority, weight, wish, blind=blind, in_stock=False)
+
+
 @given(members_of_any_kind, parts, parts)
+@example(
+    # The last one shrinks by itself. Meanwhile the third must not give back what it is to keep.
+    [priced(2.5, 0, 1, 0, 1, blind=True), priced(1.0, 0, 1, 0, 1),
+     priced(1.0, 0, 3, 3, 1, priority=1)],
+    1.0, None,
+)  # fmt: skip
+@example(
+    [priced(2.5, 1, 1, 1, 5, blind=True), priced(1.0, 1, 6, 2, 4, weight=2.0),
+     priced(1.0, 1, 4, 3, 1, priority=1, weight=2.0), priced(7.0, 0, 1, 0, 3)],
+    1.0, None,
+)  # fmt: skip
+@example(
+    [priced(2.5, 0, 6, 2, 6, priority=1, weight=0.5),
+     priced(1.0, 0, 2, 0, 5, priority=1, blind=True), priced(1.0, 0, 3, 0, 3, weight=2.0),
+     priced(1.0, 0, 6, 6, 1, priority=1, weight=0.5)],
+    1.05, None,
+)  # fmt: skip
 @settings(max_examples=50, deadline=None)
 def test_with_constant_wishes_nobody_goes_back_and_forth(members, budget, stock) -> None:
     """After it was asked back, nothing is given anew to be asked back again."""
@@ -291,3 +316,73 @@ def test_with_constant_wishes_nobody_goes_back_and_forth(members, budget, stock)
         turns = sum((a > 0) != (b > 0) for a, b in pairwise(changes))
         assert turns <= 1
     assert all(d.outcome is not Outcome.ADVISE or d.desired != d.current for d in plant.decisions)
+
+
+# --- services of several pools, and stock of several kinds: the shares alone ----------------
+
+
+@st.composite
+def fleet_claims(draw: st.DrawFn) -> tuple[FleetRule, list[Claim]]:
+    claims = []
+    for i in range(draw(st.integers(2, 5))):
+        standing = Standing(draw(st.integers(0, 1)), draw(st.sampled_from([0.5, 1.0, 3.0])))
+        for j in range(draw(st.integers(1, 3))):
+            least = draw(st.sampled_from([0, 0, 1, 2]))
+            most = draw(st.integers(max(least, 1), 8))
+            claims.append(
+                Claim(
+                    service=f"s{i}",
+                    pool=f"s{i}-{j}",
+                    standing=standing,
+                    price_usd_per_hour=draw(st.sampled_from([0.0, 1.0, 2.5, 7.0])),
+                    current=draw(st.integers(0, most)),
+                    wish=draw(st.integers(least, most)),
+                    least=least,
+                    bound=most,
+                    movable=True,
+                )
+            )
+    wished = sum(c.price_usd_per_hour * c.wish for c in claims)
+    kinds = [claims[::3], claims[1::3]]
+    stock = [
+        FleetStock(f"k{i}", draw(st.integers(0, 1 + sum(c.wish for c in kind))), _pools(kind))
+        for i, kind in enumerate(kinds)
+    ]
+    part = draw(parts)
+    return FleetRule(None if part is None else part * wished, tuple(stock), {}), claims
+
+
+def _pools(claims: list[Claim]) -> tuple[str, ...]:
+    return tuple(claim.pool for claim in claims)
+
+
+def played(fleet: FleetRule, claims: list[Claim], slow: list[int]) -> list[int]:
+    """Where the pools come to rest; each gives up what it does not wish after `slow` ticks."""
+    history = [[claim.current for claim in claims]]
+    for tick in range(SETTLED):
+        rooms = share_out(fleet, claims)
+        counts = []
+        for claim, ticks in zip(claims, slow, strict=True):
+            room = rooms.get(claim.pool)
+            wish = claim.wish if tick >= ticks else max(claim.wish, claim.current)
+            goal = max(claim.least, wish if room is None else min(wish, room.most))
+            counts.append(claim.current + max(-1, min(1, goal - claim.current)))
+        claims = [replace(c, current=count) for c, count in zip(claims, counts, strict=True)]
+        history.append(counts)
+    for counts in zip(*history, strict=True):
+        assert list(counts) in (sorted(counts), sorted(counts, reverse=True))
+    return history[-1]
+
+
+@given(fleet_claims(), st.data())
+@settings(max_examples=50, deadline=None)
+def test_nobody_turns_and_the_rest_does_not_depend_on_the_start(drawn, data) -> None:
+    fleet, claims = drawn
+    slow = data.draw(st.lists(st.integers(0, 12), min_size=len(claims), max_size=len(claims)))
+    elsewhere = [replace(c, current=data.draw(st.integers(0, c.bound))) for c in claims]
+    rest = played(fleet, claims, slow)
+    assert rest == played(fleet, elsewhere, slow)
+    settled = [replace(c, current=count) for c, count in zip(claims, rest, strict=True)]
+    assert all(count <= max(c.wish, c.least) for c, count in zip(claims, rest, strict=True))
+    rooms = share_out(fleet, settled)
+    assert all(rooms[c.pool].most >= c.current for c in settled if c.pool in rooms)

@@ -131,6 +131,42 @@ def test_what_is_saved_up_for_a_dearer_replica_is_not_taken_by_a_cheap_one() -> 
     assert mosts(BUDGET, dear, claim("cheap", 5, 9))["cheap"] == 5
 
 
+def test_what_is_within_a_share_is_left_alone_while_others_have_still_to_shrink() -> None:
+    """The dear pool waits for what `high` gives up by itself, not for what `cheap` is to keep."""
+    high = claim("high", 2, 1, priority=1)
+    dear, cheap = claim("dear", 0, 1, price_usd_per_hour=25.0), claim("cheap", 1, 1)
+    assert mosts(FleetRule(45.0, (), {}), high, dear, cheap) == {"high": 3, "dear": 0, "cheap": 1}
+
+
+def test_more_than_it_wishes_a_pool_has_for_as_long_as_nobody_of_its_priority_needs_it() -> None:
+    many = claim("many", 8, 3)
+    assert mosts(BUDGET, replace(many, standing=Standing(1)), claim("low", 2, 7))["many"] == 8
+    assert mosts(BUDGET, many, claim("equal", 2, 7)) == {"many": 5, "equal": 2}
+    assert mosts(BUDGET, many, claim("high", 2, 6, priority=1)) == {"many": 4, "high": 2}
+    assert mosts(BUDGET, many, claim("high", 2, 9, priority=1)) == {"many": 1, "high": 2}
+
+
+def test_a_lowered_budget_takes_first_what_nobody_wishes() -> None:
+    high, low = claim("high", 8, 3, priority=1), claim("low", 2, 2)
+    assert mosts(FleetRule(80.0, (), {}), high, low) == {"high": 6, "low": 2}
+
+
+def test_where_both_are_short_the_larger_part_counts() -> None:
+    """Of 10 replicas and 200 USD/h: `dear` draws faster on the budget, `cheap` on the stock."""
+    stock = FleetStock("h100", 10, ("dear-pool", "cheap-pool"))
+    dear = claim("dear", 0, 9, price_usd_per_hour=40.0)
+    found = mosts(
+        FleetRule(200.0, (stock,), {}), dear, claim("cheap", 0, 9, price_usd_per_hour=5.0)
+    )
+    assert found == {"dear": 3, "cheap": 7}
+
+
+def test_stock_that_a_pool_has_for_itself_costs_it_no_part_of_the_budget() -> None:
+    stock = FleetStock("tpu", 5, ("a-pool",))
+    rooms = share_out(FleetRule(100.0, (stock,), {}), (claim("a", 0, 9), claim("b", 0, 20)))
+    assert {pool: room.most for pool, room in rooms.items()} == {"a-pool": 5, "b-pool": 5}
+
+
 # --- what a pool claims ---------------------------------------------------------------------
 
 POOL = PoolRule("a-pool", PoolRole.DEFAULT, "simulated", {}, 2, 8, price_usd_per_hour=4.0)
@@ -154,7 +190,9 @@ def test_a_claim_is_the_last_wish_within_the_bounds_of_now() -> None:
     expected = Claim("a", "a-pool", Standing(7, 2.0), 4.0, 4, 6, 2, 8, movable=True)
     assert claimed() == expected
     assert claimed(PoolMemory(wish=60)) == replace(expected, wish=8)
-    assert claimed(PoolMemory(wish=1)) == replace(expected, wish=4)
+    assert claimed(PoolMemory(wish=3)) == replace(expected, wish=3)
+    assert claimed(PoolMemory(wish=1)) == replace(expected, wish=2)
+    assert claimed(PoolMemory(wish=3, keeps=True)) == replace(expected, wish=4, least=4)
 
 
 @pytest.mark.parametrize(
