@@ -119,7 +119,7 @@ async def test_the_daemon_tells_systemd_reloads_and_refuses(  # noqa: PLR0915  o
         file.write_text(good.replace("{simulated: {pool: code-wse}}", "{nowhere: {pool: x}}"))
         await told.until("STATUS=rules refused", count=2)
         status = json.loads(await get(port, "/status"))
-        assert "no provider is called 'nowhere'" in status["reload_error"]
+        assert "coding-assistant.yaml:15:16: unknown provider `nowhere`" in status["reload_error"]
         file.write_text(good.replace("max: 24", "max: 25"))
         deadline = time.monotonic() + 15
         while json.loads(await get(port, "/status"))["reload_error"] is not None:
