@@ -51,21 +51,29 @@ class Block:
         self._stats: Floats = np.empty((6, 0, PANES))
         self.cells = Cells()
 
-    def add(self, at: Floats, codes: Ints, pane: Ints, values: Floats, *, bucket: bool) -> None:
+    def rows_of(self, codes: Ints, series: Ints) -> Ints:
+        """The row of each sample whose series has the code `codes[series]`, ascending codes.
+
+        Series of samples have a row from then on.
+        """
+        used = np.zeros(len(codes), dtype=np.bool_)
+        used[series] = True
+        asked = codes[used]
+        place = self._codes.searchsorted(asked)
+        new = self._codes[place] != asked
+        if new.any():
+            self._append(asked[new])
+            place = self._codes.searchsorted(asked)
+        rows = np.zeros(len(codes), np.int64)
+        rows[used] = self._rows[place]
+        return rows[series]
+
+    def add(self, at: Floats, row: Ints, pane: Ints, values: Floats, *, bucket: bool) -> None:
         """Samples with the times `at`; no value is NaN. Without `bucket` none has a quantile."""
-        where = self._rows_of(codes) * PANES + pane
+        where = row * PANES + pane
         self._fold(where, values, at)
         if bucket:
             self.cells.add((where << BUCKET_BITS) | positions(values))
-
-    def _rows_of(self, codes: Ints) -> Ints:
-        """The row of each series, a new one where there is none."""
-        place = self._codes.searchsorted(codes)
-        new = self._codes[place] != codes
-        if new.any():
-            self._append(np.unique(codes[new]))
-            place = self._codes.searchsorted(codes)
-        return self._rows[place]
 
     def _append(self, codes: Ints) -> None:
         have = self._stats.shape[1]

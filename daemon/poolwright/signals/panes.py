@@ -60,19 +60,21 @@ class PaneTable:
         values = np.concatenate([values for _, _, values in self._waiting], axis=1)
         self._waiting.clear()
         self._waits = 0
+        codes, series = np.unique(codes, return_inverse=True)
         panes = np.ceil(at / PANE_S) - 1.0
         numbers = np.floor(panes / PANES)
         different = np.unique(numbers).tolist()
         for number in different:
             pane = panes - number * PANES
             if len(different) == 1:
-                self._put(number, at, codes, pane, values)
+                self._put(number, codes, at, series, pane, values)
             else:
                 mine = np.flatnonzero(numbers == number)
-                self._put(number, at[mine], codes[mine], pane[mine], values[:, mine])
+                self._put(number, codes, at[mine], series[mine], pane[mine], values[:, mine])
 
-    def _put(self, number: float, at: Floats, codes: Ints, panes: Floats, values: Floats) -> None:
-        """Samples of one block."""
+    def _put(
+        self, number: float, codes: Ints, at: Floats, series: Ints, panes: Floats, values: Floats
+    ) -> None:
         pane = panes.astype(np.int64)
         untold = np.isnan(values)
         for metric, blocks in enumerate(self._blocks):
@@ -84,8 +86,9 @@ class PaneTable:
             block = blocks.get(number)
             if block is None:
                 block = blocks[number] = Block(number)
+            row = block.rows_of(codes, series[told])
             # Of what is always 1 each quantile is known.
-            block.add(at[told], codes[told], pane[told], values[metric, told], bucket=metric > 0)
+            block.add(at[told], row, pane[told], values[metric, told], bucket=metric > 0)
 
     def evict(self, before: float) -> None:
         """Drops the blocks that end up to `before`."""

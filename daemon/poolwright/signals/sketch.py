@@ -121,7 +121,7 @@ class Sketch:
 
     def quantile(self, percent: float) -> float:
         """The percentile, within RELATIVE_ERROR of the exact one; NaN while empty."""
-        used = np.flatnonzero(self.counts)
+        used = np.flatnonzero(self.counts > 0)
         if not len(used):
             return float("nan")
         up_to = self.counts[used].cumsum()

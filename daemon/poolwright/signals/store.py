@@ -8,6 +8,8 @@ matters. A sample from the future makes no other late. Arrivals and requests hav
 each counts.
 """
 
+import itertools
+
 import msgspec
 import numpy as np
 
@@ -110,10 +112,9 @@ class WindowStore:
             return fresh
         order = service.argsort(kind="stable")
         sorted_at, sorted_service = at[order], service[order]
-        starts = np.flatnonzero(np.diff(sorted_service, prepend=_UNSEEN))
-        ends = np.append(starts[1:], len(at)).tolist()
-        numbers = sorted_service[starts].tolist()
-        for number, start, end in zip(numbers, starts.tolist(), ends, strict=True):
+        edges = np.flatnonzero(sorted_service[1:] != sorted_service[:-1]) + 1
+        for start, end in itertools.pairwise((0, *edges.tolist(), len(at))):
+            number = int(sorted_service[start])
             times = sorted_at[start:end]
             # A clock that runs ahead must not make the samples of all the others late.
             seen = np.maximum.accumulate(np.minimum(times, now))
