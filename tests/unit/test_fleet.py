@@ -167,6 +167,16 @@ def test_stock_that_a_pool_has_for_itself_costs_it_no_part_of_the_budget() -> No
     assert {pool: room.most for pool, room in rooms.items()} == {"a-pool": 5, "b-pool": 5}
 
 
+def test_who_is_cut_goes_down_to_its_share_whatever_is_short_once_all_have_theirs() -> None:
+    """`b` has all of the stock, so `a` comes first with the budget, also when `c` gave up."""
+    stock = FleetStock("h100", 1, ("more", "c-pool"))
+    a, b = claim("a", 0, 2, priority=1), claim("b", 1, 2, priority=1)
+    more = replace(b, pool="more", current=1, wish=1, least=1, price_usd_per_hour=0.0)
+    c = claim("c", 0, 1, price_usd_per_hour=0.0)
+    found = mosts(FleetRule(20.0, (stock,), {}), a, b, more, c)
+    assert (found["a"], found["b"]) == (1, 0)
+
+
 # --- what a pool claims ---------------------------------------------------------------------
 
 POOL = PoolRule("a-pool", PoolRole.DEFAULT, "simulated", {}, 2, 8, price_usd_per_hour=4.0)
