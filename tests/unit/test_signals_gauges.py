@@ -129,6 +129,14 @@ def test_columns_give_their_memory_back() -> None:
     assert not columns.evict(10_000.0)
 
 
+def test_as_many_rows_as_go_may_come_without_more_memory() -> None:
+    columns = Columns(2)
+    for at in range(0, 600, 10):
+        columns.put(np.array([[at + 0.0, 1.0], [at + 5.0, 1.0]]))
+        columns.evict(at - 120.0)
+        assert columns._rows.shape[0] == SMALLEST
+
+
 def test_rows_behind_that_are_all_known_only_replace() -> None:
     columns = Columns(2)
     columns.put(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))

@@ -42,7 +42,7 @@ class Columns:
             rows = rows[~same]
         start, end = self._used, self._used + len(rows)
         if end > len(self._rows):
-            grown = np.empty((end * 2, self.width), order="F")
+            grown = np.empty((end + end // 2, self.width), order="F")
             grown[:start] = self._rows[:start]
             self._rows = grown
         self._rows[start:end] = rows
@@ -61,8 +61,10 @@ class Columns:
             return True
         gone = int(self._rows[: self._used, 0].searchsorted(before, "right"))
         kept = self._used - gone
-        # Moving rows costs; a quarter of slack bounds both the work and the memory.
-        if kept == 0 or gone > self._used // 4:
+        # Moving rows costs; a quarter of slack bounds both the work and the memory. It is done
+        # earlier where as many new ones would make the buffer grow.
+        full = gone > 0 and self._used + gone > len(self._rows)
+        if kept == 0 or full or gone > self._used // 4:
             self._rows[:kept] = self._rows[gone : self._used].copy()
             self._used = kept
             if kept * 8 < len(self._rows) and len(self._rows) > SMALLEST:
