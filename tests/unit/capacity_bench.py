@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,6 +36,8 @@ class Replica:
 
     speed: Speed
     chunk: int
+    most: int
+    """Requests that may run at once; the others wait."""
     clock: float = 0.0
     waiting: deque[Request] = field(default_factory=deque)
     running: list[Request] = field(default_factory=list)
@@ -57,7 +60,7 @@ class Replica:
         if self.running:
             work[:2] = 1, len(self.running)
         finished = None
-        if self.waiting:
+        if self.waiting and len(self.running) < self.most:
             head = self.waiting[0]
             part = min(head.left, self.chunk)
             head.left -= part
@@ -89,20 +92,21 @@ def simulate(
     speed: Speed,
     *,
     replicas: int = 3,
-    rate: float = 4.0,
+    rate: float | Callable[[float], float] = 4.0,
     seconds: float = 200.0,
     inputs: float = 600.0,
     outputs: float = 80.0,
     chunk: int = 512,
+    most: int = 10_000,
     seed: int = 1,
 ) -> dict[str, np.ndarray]:
     """Requests that ended, by end, with what their replica did while they decoded."""
     rng = np.random.default_rng(seed)
-    pool = [Replica(speed, chunk) for _ in range(replicas)]
+    pool = [Replica(speed, chunk, most) for _ in range(replicas)]
     rows = []
     at = 0.0
     while at < seconds:
-        at += float(rng.exponential(1.0 / rate))
+        at += float(rng.exponential(1.0 / (rate(at) if callable(rate) else rate)))
         for number, replica in enumerate(pool):
             rows += [_row(request, number) for request in replica.run_until(at)]
         prompt = 1 + int(rng.exponential(inputs))

@@ -17,18 +17,34 @@ from typing import Final
 
 import numpy as np
 
+from poolwright.capacity.company import Ended, Stays, company
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 ROWS: Final = 512
 MOST_ROWS: Final = 4096
+"""Ended requests that are kept for the regression, of the probe replicas only."""
 SPANS: Final = 3.0
 """Decode times that the rows cover at least, so that a request's company is among them."""
-"""Ended requests that are kept for the regression, of the probe replicas only."""
+WATCHED: Final = 1.5
+"""Decode times that must have been watched: before, only short requests can have ended."""
+ANEW: Final = 6.0
+"""Decode times for which all is learned anew at each refit, for want of anything to forget."""
 TARGETS: Final = 96
+"""Requests of a kind that enter a refit later on."""
 FORGET: Final = 0.97
 """Weight of what was learned at one refit, at the next: half is forgotten in 23 refits."""
 MAX_WEIGHT: Final = 4000.0
 HUBER: Final = 2.5
+EDGE: Final = 0.05
+"""Share of its time at which the prefill that a request's end cuts off halves its weight."""
+TIE: Final = 0.002
+"""How firmly two figures keep the prior's ratio, in the requests that show them together.
+
+Shares of the time that a batch which comes and goes shows differ by more than 0.1, and those that
+a full batch shows by less than 0.02: the tie is between the squares of the two.
+"""
+HOLD: Final = 0.01
+"""How firmly a figure stays at the prior itself, in requests that show nothing but it."""
 DIGITS: Final = 6
 TRUSTED_REQUESTS: Final = 60.0
 REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
@@ -129,43 +145,60 @@ class SpeedEstimator:
         if len(rows) < 8:
             return
         decode_s = rows[:, END] - rows[:, FIRST]
-        longest_s = float(np.quantile(decode_s, 0.9))
+        heard = _heard(rows, now)
+        newest = float(heard.max())
+        watched_s = np.inf if self._dropped else newest - float(rows[:, FIRST].min())
+        stays = Stays.of(decode_s, watched_s)
+        longest_s = stays.quantile(0.9)
         self._span_s = SPANS * longest_s
-        settled = now - longest_s - 1.0
+        if watched_s < WATCHED * longest_s:
+            return
+        # A replica that has fallen silent holds up nobody.
+        settled = float(heard[heard >= newest - longest_s].min()) - longest_s - 1.0
+        # Of the first, more is known with each refit: who began beside them ends only now.
+        anew = watched_s < ANEW * longest_s
+        used = -np.inf if anew else self._used
         # Company of the oldest rows may have been forgotten already.
         known_from = float(np.quantile(rows[:, FIRST], 0.05)) if self._dropped else -np.inf
-        new = (rows[:, END] <= settled) & (rows[:, END] > self._used)
-        new &= rows[:, ARRIVED] >= known_from
+        new = (rows[:, END] <= settled) & (rows[:, END] > used)
+        new &= (rows[:, FIRST] >= known_from) & (rows[:, END] < heard - longest_s)
         if not new.any():
             return
         self._used = float(rows[new, END].max())
-        decoded = _some(np.flatnonzero(new & (rows[:, OUTPUT] >= 2) & (decode_s > 0)))
+        decoded = np.flatnonzero(new & (rows[:, OUTPUT] >= 2) & (decode_s > 0))
+        decoded = _some(decoded, ROWS if anew else TARGETS)
         # Beside others, where within an iteration it arrived would be most of what is seen.
         waited = _unqueued(rows, np.flatnonzero(new))
         waited = waited[~_accompanied(rows, waited)]
         features = np.concatenate(
-            (
-                _features(rows, decoded, rows[decoded, FIRST], rows[decoded, END]),
-                _features(rows, waited, rows[waited, ARRIVED], rows[waited, FIRST]),
-            )
+            (_company(rows, heard, stays)[decoded], _alone(rows[waited, INPUT]))
         )
         took = np.concatenate((decode_s[decoded], rows[waited, FIRST] - rows[waited, ARRIVED]))
         if not len(took):
             return
         # Relative errors: a long answer must not outweigh a hundred short ones.
         x = features / took[:, None]
-        predicted = x @ _vector(self.speed)
-        residual = np.abs(1.0 - predicted)
-        scale = max(float(np.median(residual)) * 1.48, 0.02)
-        weight = np.minimum(1.0, HUBER * scale / np.maximum(residual, 1e-9))
-        if self.requests < TRUSTED_REQUESTS:
-            weight = np.ones(len(took))
-        self._a = self._a * FORGET + (x * weight[:, None]).T @ x
-        self._b = self._b * FORGET + (x * weight[:, None]).T @ np.ones(len(took))
-        self.requests = min(MAX_WEIGHT, self.requests * FORGET + len(took))
+        weight = self._weights(x, took, len(decoded), float(np.mean(rows[new, INPUT])))
+        kept = 0.0 if anew else FORGET
+        self._a = self._a * kept + (x * weight[:, None]).T @ x
+        self._b = self._b * kept + weight @ x
+        self.requests = min(MAX_WEIGHT, self.requests * kept + len(took))
         self.speed = _solve(self._a, self._b, self.prior)
         after = np.abs(1.0 - x @ _vector(self.speed))
         self.error = 0.7 * self.error + 0.3 * float(np.median(after)) * 1.48
+
+    def _weights(self, x: Floats, took: Floats, decoded: int, prompt: float) -> Floats:
+        """Odd requests count less, and so do short ones (the first `decoded` decoded)."""
+        speed = self.speed
+        edge_s = speed.prefill_base_s + speed.prefill_per_token_s * prompt
+        weight = np.ones(len(took))
+        # Of a prefill under way at its end, nobody knows how much was done.
+        weight[:decoded] /= 1.0 + (edge_s / (EDGE * took[:decoded])) ** 2
+        if self.requests < TRUSTED_REQUESTS:
+            return weight
+        residual = np.abs(1.0 - x @ _vector(speed))
+        scale = max(float(np.median(residual)) * 1.48, 0.02)
+        return weight * np.minimum(1.0, HUBER * scale / np.maximum(residual, 1e-9))
 
 
 def _vector(speed: Speed) -> Floats:
@@ -175,11 +208,11 @@ def _vector(speed: Speed) -> Floats:
     )  # fmt: skip
 
 
-def _some(which: Index) -> Index:
-    """At most TARGETS of them, evenly: one refit costs the same at any rate."""
-    if len(which) <= TARGETS:
+def _some(which: Index, most: int = TARGETS) -> Index:
+    """At most so many of them, evenly: one refit costs the same at any rate."""
+    if len(which) <= most:
         return which
-    return which[np.linspace(0, len(which) - 1, TARGETS).astype(np.intp)]
+    return which[np.linspace(0, len(which) - 1, most).astype(np.intp)]
 
 
 def _unqueued(rows: Floats, which: Index) -> Index:
@@ -199,35 +232,56 @@ def _accompanied(rows: Floats, which: Index) -> Bools:
     return found
 
 
-def _features(rows: Floats, which: Index, since: Floats, until: Floats) -> Floats:
-    """Iterations, tokens, prefills and prompt tokens of each target's replica in its time."""
-    since, until = since[:, None], until[:, None]
-    same = rows[which, REPLICA][:, None] == rows[:, REPLICA][None, :]
-    decode_s = np.maximum(rows[:, END] - rows[:, FIRST], 1e-9)
-    overlap_s = np.minimum(until, rows[:, END]) - np.maximum(since, rows[:, FIRST])
-    share = np.where(same, np.clip(overlap_s, 0.0, None), 0.0) / decode_s
-    tokens = share * np.maximum(rows[:, OUTPUT] - 1.0, 0.0)
-    prefilled = same & (rows[:, FIRST] > since) & (rows[:, FIRST] <= until)
-    # Every request of a batch sees the same iterations: the one that saw most saw all of them.
-    return np.column_stack(
-        (tokens.max(axis=1), tokens.sum(axis=1), prefilled.sum(axis=1), prefilled @ rows[:, INPUT])
-    )
+def _heard(rows: Floats, now: float) -> Floats:
+    """For each request, when its replica was last heard of: nothing is known of what came after."""
+    _, which = np.unique(rows[:, REPLICA], return_inverse=True)
+    last = np.full(int(which.max()) + 1, -np.inf)
+    np.maximum.at(last, which, rows[:, END])
+    heard: Floats = np.minimum(last, now)[which]
+    return heard
+
+
+def _company(rows: Floats, heard: Floats, stays: Stays) -> Floats:
+    """Iterations, tokens, prefills and prompt tokens while each request decoded."""
+    found = np.zeros((len(rows), 4))
+    for replica in np.unique(rows[:, REPLICA]):
+        mine = rows[:, REPLICA] == replica
+        some = rows[mine]
+        ended = Ended(some[:, FIRST], some[:, END], some[:, OUTPUT] - 1.0, some[:, INPUT])
+        found[mine] = company(ended, stays, float(heard[mine][0]))
+    return found
+
+
+def _alone(inputs: Floats) -> Floats:
+    """The same of a prefill beside which nothing decoded."""
+    found = np.zeros((len(inputs), 4))
+    found[:, 2], found[:, 3] = 1.0, inputs
+    return found
 
 
 def _solve(a: Floats, b: Floats, prior: Speed) -> Speed:
-    """Least squares with no figure below zero, pulled gently to the prior where data are silent."""
+    """Least squares with no figure below zero.
+
+    Where the data are silent, figures that are seen together keep the ratio that they have in the
+    prior, and those that are not seen at all stay there.
+    """
     theta0 = _vector(prior)
-    # A pseudo-observation per figure, as large as one request that shows nothing but it.
-    pull = np.diag(0.5 / theta0**2) * 0.02
+    # In multiples of the prior, what a request shows of a figure is its share of the time.
+    shares = a * np.outer(theta0, theta0)
+    # Two figures in the same requests may be confounded: the more of that, the firmer the tie.
+    ties = TIE * shares
+    np.fill_diagonal(ties, 0.0)
+    pull = np.diag(ties.sum(axis=1) + HOLD) - ties
+    seen = b * theta0 + HOLD
     free = np.ones(4, dtype=bool)
-    theta = np.zeros(4)
+    multiple = np.zeros(4)
     while True:  # at most four times: one figure alone is never negative
         index = np.flatnonzero(free)
-        theta[:] = 0.0
-        theta[index] = np.linalg.solve((a + pull)[np.ix_(index, index)], (b + pull @ theta0)[index])
-        if (theta >= 0.0).all():
+        multiple[:] = 0.0
+        multiple[index] = np.linalg.solve((shares + pull)[np.ix_(index, index)], seen[index])
+        if (multiple >= 0.0).all():
             break
-        free &= theta > 0.0
-    floor = theta0 * 1e-3
+        free &= multiple > 0.0
+    figures = theta0 * np.maximum(multiple, 1e-3)
     # Linear algebra differs in its last digits between machines; decisions must not.
-    return Speed(*(float(f"{figure:.{DIGITS}g}") for figure in np.maximum(theta, floor)))
+    return Speed(*(float(f"{figure:.{DIGITS}g}") for figure in figures))
