@@ -128,7 +128,7 @@ def test_needs_are_finite_never_negative_and_add_up(counts, speed, inputs, outpu
 @settings(max_examples=100, deadline=None)
 def test_a_forecast_is_a_number_or_none(values, horizon, quantile) -> None:
     series = np.array(values)
-    found = forecast(series, np.ones(len(series)), horizon, quantile)
+    found = forecast(series, series[:, None], np.ones((len(series), 1)), horizon, quantile)
     if found is not None:
         assert 0.0 <= found.value < 1e6
         assert math.isfinite(found.skill)

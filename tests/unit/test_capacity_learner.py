@@ -160,7 +160,7 @@ def judged(*, ready: int, need: float, missed: bool, inputs: float = 300.0) -> P
     pool = bench.of("chat").pools["gpu"]
     pool.speed.requests = 1000.0
     pool.ready[:] = ready
-    pool.peaks[:] = need
+    pool.felt[:] = need
     times = [ended(AT - 100 + n / 4, input_tokens=inputs, ttft_s=9.0 if missed else 0.1)
              for n in range(300)]  # fmt: skip
     bench.feed(*times)
@@ -168,12 +168,50 @@ def judged(*, ready: int, need: float, missed: bool, inputs: float = 300.0) -> P
     return pool
 
 
-def test_misses_count_only_where_the_model_said_that_the_replicas_would_do() -> None:
+def test_misses_count_where_the_model_did_not_foresee_them() -> None:
     usual = PoolLearner(service().pools[0]).calibration.factor
     assert judged(ready=5, need=4.0, missed=True).calibration.factor > usual
     assert judged(ready=5, need=4.0, missed=False).calibration.factor < usual
     short = judged(ready=3, need=4.0, missed=True).calibration
-    assert (short.factor, short.seen) == (usual, 0.0)
+    assert short.factor == pytest.approx(usual, abs=0.2)
+    assert judged(ready=3, need=4.0, missed=False).calibration.factor < 1.0
+
+
+def test_nothing_is_told_of_those_who_came_behind_a_queue() -> None:
+    behind = judged(ready=3, need=np.inf, missed=True).calibration
+    assert (behind.factor, behind.seen) == (PoolLearner(service().pools[0]).calibration.factor, 0.0)
+
+
+def noted(*felts: float, ready: int = 3, queued: bool = True) -> PoolLearner:
+    """A pool that was told, ten seconds each, what its arrivals needed."""
+    pool = PoolLearner(service().pools[0])
+    pool.ready[:] = ready
+    told: list[float] = []
+    for number, need in enumerate(felts):
+        told += [need] * 10
+        pool.note_felt(AT + 10 * number + 9, np.array(told), 2.0, queued=queued)
+    return pool
+
+
+def at(pool: PoolLearner, second: float) -> float:
+    return float(pool.felt[int(second) % READY_S])
+
+
+def test_a_shortage_goes_on_until_its_queue_has_gone() -> None:
+    queueing = noted(9.0, 1.0, 1.0)
+    assert at(queueing, AT + 5) == 9.0
+    assert at(queueing, AT + 15) == at(queueing, AT + 25) == np.inf
+    assert at(noted(9.0, 1.0, queued=False), AT + 15) == 1.0
+
+
+def test_what_arrivals_feel_is_completed_while_they_decode() -> None:
+    pool = noted(1.0)
+    assert at(pool, AT + 9) == 1.0
+    pool.note_felt(AT + 19, np.array([1.0] * 8 + [2.5] * 12), 2.0, queued=False)
+    assert at(pool, AT + 9) == 2.5
+    # Another objective of the same instant: the larger counts.
+    pool.note_felt(AT + 19, np.full(20, 2.0), 2.0, queued=False)
+    assert at(pool, AT + 19) == 2.5
 
 
 def test_a_prompt_too_long_for_any_count_of_replicas_is_no_miss() -> None:

@@ -12,7 +12,7 @@ from poolwright.capacity.carrying import (
     Objective,
     carrying,
 )
-from poolwright.capacity.need import Stream, needs
+from poolwright.capacity.need import Stream, felt, needs
 from poolwright.capacity.speed import Speed
 
 SPEED = Speed(0.010, 0.001, 0.0, 0.0001)
@@ -101,6 +101,32 @@ def test_decoding_is_spread_over_the_time_that_requests_decode() -> None:
     found = needs(stream([0, 40, 0, 0], outputs=100.0), SPEED, Carrying(0.5, 1e9, 4.0, 0.0), 4)
     # 40 · 100 ms over 4 s, at half a replica's time.
     assert found[-1] == pytest.approx(4.0 / 4.0 / 0.5)
+
+
+def test_arrivals_feel_the_mean_of_what_comes_while_they_decode() -> None:
+    burst = stream([1, 0, 0, 0, 40, 0, 0, 0, 0, 1], outputs=10.0)
+    load = Carrying(0.5, 1e9, 1.0, 1.0, efficiency=1.0)
+    peaks, mean = needs(burst, SPEED, load, 10), felt(burst, SPEED, load, 10)
+    assert peaks[4] == pytest.approx(40 * 10 * 0.001 / 0.5)
+    # A second of the burst and a quiet one.
+    assert mean[4] == pytest.approx(peaks[4] / 2)
+    assert mean[3] == pytest.approx(peaks[4] / 2)
+    assert mean[5] == 0.0
+
+
+def test_arrivals_feel_at_once_what_keeps_their_first_token() -> None:
+    prompts = stream([0, 30, 0, 0], inputs=1000.0)
+    patient = Carrying(1.0, 1e9, 4.0, 2.0, efficiency=1.0)
+    assert felt(prompts, SPEED, patient, 4)[1] == pytest.approx(1.0)
+
+
+def test_who_found_no_place_waits_on() -> None:
+    crowd = stream([40.0] * 4 + [1.0] * 12, outputs=1.0)
+    load = Carrying(0.9, 10.0, 4.0, 0.0)
+    found = needs(crowd, Speed(0.01, 1e-9, 0.0, 1e-9), load, 16)
+    assert found[3] == pytest.approx(40.0 * 4.0 / 10.0)
+    # After the crowd, half of it still fills two stays.
+    assert found[7] == pytest.approx((160.0 + 4.0) / 8.0 * 4.0 / 10.0)
 
 
 def test_a_small_batch_needs_places() -> None:

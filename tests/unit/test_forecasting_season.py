@@ -121,6 +121,6 @@ def test_a_season_that_knows_the_ramp_earns_its_say() -> None:
     blocks = np.arange(300)
     ramps = 5.0 + 4.0 * (np.sin(blocks / 12.0) > 0)
     ratios = np.roll(ramps, -18) / ramps
-    found = forecast(ramps, np.ones(300), 18, 0.97, ratios)
+    found = forecast(ramps, ramps[:, None], np.ones((300, 1)), 18, 0.97, ratios)
     assert found is not None
     assert found.models["season"][2] > 0.5

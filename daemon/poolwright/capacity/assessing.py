@@ -9,7 +9,7 @@ import numpy as np
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
 from poolwright.capacity.demand import PRIOR_INPUT_TOKENS, PRIOR_OUTPUT_TOKENS, Demand
-from poolwright.capacity.need import needs
+from poolwright.capacity.need import felt, needs
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Question
 from poolwright.forecasting.ensemble import Forecast, forecast
@@ -51,10 +51,11 @@ def assess(
         max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
     )
     modelled = needs(stream, speed, load, demand.seconds)
+    needed = felt(stream, speed, load, demand.seconds)
     last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
     if binding:
         waiting = pool.waiting(at)
-        pool.note_peaks(at, modelled, queued=waiting is not None and waiting >= 1.0)
+        pool.note_felt(at, needed, load.decode_s, queued=waiting is not None and waiting >= 1.0)
         pool.judge(at, float(stream.requests[-last:].sum()) / last)
     known = demand.known(demand.seconds)
     factor = pool.calibration.factor
@@ -63,7 +64,9 @@ def assess(
     quantile = question.quantile
     if quantile is None:
         quantile = pool.calibration.quantile(question.objective.attainment)
-    found = _forecast(demand, stream.requests, modelled * factor, horizon_s, quantile)
+    found = _forecast(
+        demand, stream.requests, modelled * factor, needed * factor, horizon_s, quantile
+    )
     return Assessment(
         trigger=question.trigger,
         request_class=question.request_class,
@@ -99,19 +102,26 @@ def _mean(modelled: Floats, known: Bools, last: int) -> float:
 
 
 def _forecast(
-    demand: Demand, requests: Floats, modelled: Floats, horizon_s: float, quantile: float
+    demand: Demand,
+    requests: Floats,
+    modelled: Floats,
+    felt: Floats,
+    horizon_s: float,
+    quantile: float,
 ) -> Forecast | None:
-    """Over blocks of the history that telemetry covers; a block's need is its peak."""
+    """Over blocks of the history that telemetry covers."""
     blocks = len(modelled) // BLOCK_S
     if not blocks:
         return None
     known = demand.known(blocks * BLOCK_S).reshape(blocks, BLOCK_S).all(axis=1)
-    needed = modelled[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).max(axis=1)[known]
-    weights = requests[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S).sum(axis=1)[known]
+    levels, truths, weights = (
+        series[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S)[known]
+        for series in (modelled, felt, requests)
+    )
     horizon = max(1, math.ceil(horizon_s / BLOCK_S))
     ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
     ratios = demand.season.ratios(ends, horizon * BLOCK_S)
-    return forecast(needed, weights, horizon, quantile, ratios)
+    return forecast(levels.mean(axis=1), truths, weights, horizon, quantile, ratios)
 
 
 def _capacity(

@@ -1,10 +1,9 @@
 """Corrects the model of capacity by what became of the requests.
 
-A model of averages knows nothing of a giant prompt that slows its neighbours down. Where requests
-missed their SLO although the model said that the replicas would do, it asks for more from then on;
-where fewer miss than the SLO allows, the correction shrinks again. It never goes below one: beyond
-what the model calls the edge almost all requests miss at once, and trying that out costs more than
-it saves.
+A model of averages knows nothing of a giant prompt that slows its neighbours down. Where more
+requests missed their SLO than the model foresaw for the replicas that were ready, it asks for more
+from then on; where fewer missed, for less. It hardly goes below one: beyond what the model calls
+the edge almost all requests miss at once, and trying that out costs more than it saves.
 """
 
 import math
@@ -17,18 +16,20 @@ from poolwright.model.sample import Floats
 GAIN: Final = 16.0
 """Growth (log) of the correction, per unit of excess miss rate held over `MEMORY_S`."""
 SPENT: Final = 0.5
-"""Share of the allowed misses that the model may cause; the rest is for sudden demand."""
+"""Share of the allowed misses that the model need not foresee."""
+SMALLEST: Final = 0.95
+"""Where fewer missed than the model foresaw; without such a test it is never below one."""
 LARGEST: Final = 1.8
-FIRST: Final = 1.1
-LEEWAY: Final = 4.0
-"""Share of blocks that may be short, per share of requests that may miss: at first, at least, at
-most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`."""
-LEAST_LEEWAY: Final = 1.5
-MOST_LEEWAY: Final = 12.0
-LEEWAY_GAIN: Final = 15.0
+FIRST: Final = 1.05
+LEEWAY: Final = 1.0
+"""Share of arrivals that may meet too few replicas, per share of requests that may miss: at first,
+at least, at most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`."""
+LEAST_LEEWAY: Final = 0.5
+MOST_LEEWAY: Final = 4.0
+LEEWAY_GAIN: Final = 20.0
 LEAST_QUANTILE: Final = 0.5
-"""However lax the attainment: to be short in most blocks is to be short."""
-BEARABLE: Final = 0.8
+"""However lax the attainment: to be short for most arrivals is to be short."""
+BEARABLE: Final = 0.7
 """Share of the allowed misses that is aimed at."""
 STEPS: Final = 40
 TESTED_REQUESTS: Final = 100.0
@@ -46,9 +47,9 @@ class Calibration:
         self._loads = np.zeros(STEPS)
         self._log_leeway = math.log(LEEWAY)
         self.seen = 0.0
-        """Requests that the model said would be served well."""
+        """Requests of which the model said something."""
         self.missed = 0.0
-        """Those of them that were not."""
+        """Those of them that missed."""
 
     @property
     def factor(self) -> float:
@@ -67,11 +68,10 @@ class Calibration:
         self._loads += np.bincount(bins, minlength=STEPS)
 
     def quantile(self, attainment: float) -> float:
-        """The quantile of a block's peak need to be ready for.
+        """The quantile of what arrivals need that is to be ready.
 
-        A block whose peak goes beyond it misses some of its requests, not all of them. How many
-        such blocks the attainment can bear is learned from how many requests missed in all, as in
-        adaptive conformal inference (Gibbs & Candès 2021).
+        How many of them may meet too few replicas is learned from how many requests missed in
+        all, as in adaptive conformal inference (Gibbs & Candès 2021).
         """
         return max(LEAST_QUANTILE, 1.0 - math.exp(self._log_leeway) * (1.0 - attainment))
 
@@ -82,11 +82,14 @@ class Calibration:
         self._log_leeway += LEEWAY_GAIN * (allowed - missed) / scale
         self._log_leeway = min(max(self._log_leeway, math.log(LEAST_LEEWAY)), math.log(MOST_LEEWAY))
 
-    def observe(self, seen: int, missed: int, attainment: float, requests_per_s: float) -> None:
-        """Requests that ended while the (corrected) need was below the replicas that were ready."""
+    def observe(
+        self, seen: int, missed: int, foreseen: int, attainment: float, requests_per_s: float
+    ) -> None:
+        """Requests that ended, those that missed, and those of which the model said they would."""
         self.seen += seen
         self.missed += missed
         scale = max(requests_per_s * MEMORY_S, LEAST_REQUESTS)
-        allowed = SPENT * (1.0 - attainment) * seen
-        self._log += GAIN * (missed - allowed) / scale
-        self._log = min(max(self._log, 0.0), math.log(LARGEST))
+        spared = SPENT * (1.0 - attainment) * seen
+        least = math.log(SMALLEST) if foreseen > missed else min(self._log, 0.0)
+        self._log += GAIN * (missed - foreseen - spared) / scale
+        self._log = min(max(self._log, least), math.log(LARGEST))

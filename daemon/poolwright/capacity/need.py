@@ -9,6 +9,9 @@ work that came within k is at most r·(k + w); Le Boudec & Thiran 2001):
 - places in the batch: requests that decode at once.
 
 A series of such needs, unlike one of counts or tokens, can be compared with a number of replicas.
+What the arrivals of a second *felt* is such a need, too: the first rate and the third at their
+instant, the second on average over the time that they decode. The share of requests whose felt need
+is above a count is, nearly, the share that misses the SLO with it.
 """
 
 from dataclasses import dataclass
@@ -22,6 +25,8 @@ from poolwright.model.sample import Floats
 
 SPANS_S: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 LONGEST_DECODE_S: Final = 900
+STAYS: Final = (1, 2, 4)
+"""Spans for places, in times that a request decodes: who found none waits on."""
 DECIMALS: Final = 6
 """More would be the machine's and not the demand's."""
 
@@ -37,6 +42,31 @@ class Stream:
 
 def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
     """Replicas needed at each of the `last` seconds of the stream."""
+    first, decoding = _rates(stream, speed, load, last)
+    found: Floats = np.maximum(first, decoding)
+    return found.round(DECIMALS)
+
+
+def felt(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
+    """Replicas that the arrivals of each of the `last` seconds need so that they meet the SLO.
+
+    Of the newest, that decode still, only what is known yet.
+    """
+    first, decoding = _rates(stream, speed, load, last)
+    sums = np.concatenate(([0.0], np.cumsum(decoding)))
+    since = np.arange(last)
+    until = np.minimum(since + _stay(load) + 1, last)
+    mean = (sums[until] - sums[since]) / (until - since)
+    found: Floats = np.maximum(first, mean)
+    return found.round(DECIMALS)
+
+
+def _stay(load: Carrying) -> int:
+    return int(min(max(round(load.decode_s), 1), LONGEST_DECODE_S))
+
+
+def _rates(stream: Stream, speed: Speed, load: Carrying, last: int) -> tuple[Floats, Floats]:
+    """By second, what first tokens (and places in the batch) need, and what decoding needs."""
     total = len(stream.requests)
     prefill = np.concatenate(
         ([0.0], np.cumsum(speed.prefill_base_s * stream.requests
@@ -50,13 +80,14 @@ def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
         found: Floats = sums[end] - sums[np.maximum(end - span, 0)]
         return found
 
-    stay = int(min(max(round(load.decode_s), 1), LONGEST_DECODE_S, total))
+    stay = min(_stay(load), total)
     decoding = within(decode, stay) / stay
     first = np.zeros(last)
     for span in SPANS_S:
         np.maximum(first, within(prefill, span) / (span + load.wait_s), out=first)
-    need = (first + decoding) / load.efficiency
-    np.maximum(need, (within(prefill, stay) / stay + decoding) / load.utilisation, out=need)
-    at_once = within(requests, stay) / (stay + min(load.wait_s, stay)) * load.decode_s
-    np.maximum(need, at_once / load.batch, out=need)
-    return np.round(need, DECIMALS)
+    first = (first + decoding) / load.efficiency
+    for times in STAYS:
+        span = stay * times
+        at_once = within(requests, span) / (span + min(load.wait_s, stay)) * load.decode_s
+        np.maximum(first, at_once / load.batch, out=first)
+    return first, (within(prefill, stay) / stay + decoding) / load.utilisation

@@ -14,8 +14,6 @@ from poolwright.model.sample import Bools, Floats, Index, ReplicaBatch, RequestB
 
 READY_S: Final = 1200
 """How long back ready replicas and needs are known, for requests that ended since."""
-AFTER_S: Final = 30
-"""A shortage is felt for so long after the need's peak."""
 BLOCK_S: Final = 10
 REFIT_S: Final = 30.0
 FRESH_S: Final = 30.0
@@ -26,7 +24,7 @@ LATENT: Final = 0.9
 class PoolLearner:
     """What is learned of one pool."""
 
-    __slots__ = ("batch_cap", "calibration", "drift", "gauges", "outcomes", "peaks", "peaks_at",
+    __slots__ = ("batch_cap", "calibration", "drift", "felt", "felt_at", "gauges", "outcomes",
                  "ready", "ready_at", "refitted_at", "short", "speed",
                  "startups")  # fmt: skip
 
@@ -40,12 +38,12 @@ class PoolLearner:
         self.gauges: dict[int, tuple[float, float, float]] = {}
         """By replica: when it last reported, running, waiting."""
         self.ready = np.zeros(READY_S, dtype=np.float32)
-        self.peaks = np.zeros(READY_S, dtype=np.float32)
-        """By second, what was ready, and the largest need of the last `AFTER_S`."""
+        self.felt = np.zeros(READY_S, dtype=np.float32)
+        """By second, what was ready, and what its arrivals need (infinite: nobody can tell)."""
         self.short = False
         """Whether what came in was too much, and what it left still queues."""
         self.ready_at: int | None = None
-        self.peaks_at: int | None = None
+        self.felt_at: int | None = None
         """The newest seconds of the two."""
         self.outcomes: list[tuple[float, Floats]] = []
         """Attainment asked for; when requests came and ended and whether they missed it."""
@@ -73,25 +71,29 @@ class PoolLearner:
         self.ready[np.arange(since + 1, second + 1) % READY_S] = ready
         self.ready_at = second
 
-    def note_peaks(self, at: float, modelled: Floats, *, queued: bool) -> None:
-        """Keeps the needs since the last block: a shortage is felt for a while after its peak.
+    def note_felt(self, at: float, felt: Floats, stay_s: float, *, queued: bool) -> None:
+        """Keeps what the arrivals of each second needed; the newest are known only in part yet.
 
         Of several objectives at one instant the largest need counts. While a queue is left of a
-        shortage, it is one still, however small the need has become.
+        shortage, nothing can be told of those who came: infinite.
         """
         second = int(at)
-        again = self.peaks_at == second
-        since = second if self.peaks_at is None else self.peaks_at
-        new = min(max(BLOCK_S, second - since), len(modelled), READY_S)
-        recent = np.concatenate((np.zeros(AFTER_S), modelled))[-(new + AFTER_S - 1) :]
-        peaks = np.lib.stride_tricks.sliding_window_view(recent, AFTER_S).max(axis=1)
-        where = np.arange(second - new + 1, second + 1) % READY_S
-        short = bool((peaks * self.calibration.factor > self.ready[where]).any())
-        self.short = short or (self.short and queued)
-        if self.short:
-            peaks = np.full(new, np.inf)
-        self.peaks[where] = np.maximum(self.peaks[where], peaks) if again else peaks
-        self.peaks_at = second
+        again = self.felt_at == second
+        since = second if self.felt_at is None else self.felt_at
+        new = min(max(BLOCK_S, second - since), len(felt), READY_S)
+        span = min(new + math.ceil(stay_s) + 1, len(felt), READY_S)
+        where = np.arange(second - span + 1, second + 1) % READY_S
+        old, recent = self.felt[where], felt[-span:]
+        if again:
+            recent = np.maximum(recent, old)
+        else:
+            recent = np.where(np.isinf(old) & (np.arange(span) < span - new), old, recent)
+            short = recent[-new:] * self.calibration.factor > self.ready[where[-new:]]
+            self.short = bool(short.any()) or (self.short and queued)
+            if self.short:
+                recent[-new:][~short] = np.inf
+        self.felt[where] = recent
+        self.felt_at = second
 
     def waiting(self, at: float) -> float | None:
         """Requests that wait now, by the replicas that reported lately; None where none says."""
@@ -142,15 +144,18 @@ class PoolLearner:
             came, ended = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
             known = (came > at - READY_S) & (ended <= at)
             came, ended = np.maximum(came, 0) % READY_S, np.maximum(ended, 0) % READY_S
-            need = np.maximum(self.peaks[came], self.peaks[ended]) * self.calibration.factor
+            need = self.felt[came] * self.calibration.factor
             ready = np.minimum(self.ready[came], self.ready[ended])
-            sound = known & (need <= ready)
             missed = rows[:, 2] > 0
             self.calibration.attained(len(rows), int(missed.sum()), attainment, rate)
             met = known & np.isfinite(need)
             self.calibration.meet((need / np.maximum(ready, 1.0))[met])
             self.calibration.observe(
-                int(sound.sum()), int((sound & missed).sum()), attainment, rate
+                int(met.sum()),
+                int((met & missed).sum()),
+                int((met & (need > ready)).sum()),
+                attainment,
+                rate,
             )
 
 

@@ -1,9 +1,10 @@
 """Quantile forecast of a need, by models that must earn their weight on this very series.
 
-The series are blocks of equal length. Each model says, at every block of the past, what it would
-have expected `horizon` blocks later; what the truth exceeded it by is its residual, and the wanted
-quantile of its residuals is its safety margin. A model is worth what its quantile forecast would
-have cost in quantile (pinball) loss: one that knows nothing of this service gets no say.
+The series are blocks of equal length; the truth is known for parts of them. Each model says, at
+every block of the past, what it would have expected `horizon` blocks later; what the parts of that
+block exceeded it by are its residuals, and the wanted quantile of them is its safety margin. A
+model is worth what its quantile forecast would have cost in quantile (pinball) loss: one that knows
+nothing of this service gets no say.
 """
 
 import math
@@ -18,9 +19,10 @@ from poolwright.model.sample import Floats
 LEAST_RESIDUALS: Final = 18
 """Fewer are no sample of a tail: no forecast."""
 HALF_LIFE_BLOCKS: Final = 150.0
-EXCEEDANCE: Final = 1.0
-"""After one peak, how far beyond it the next may go, as a share of the margin; after n, a
-n-th of it: of n exchangeable peaks the next is the largest with probability 1/(n + 1)."""
+EXCEEDANCE: Final = 1.5
+RARITY: Final = 1.5
+"""How far beyond n peaks the next may go, as a share of the margin: EXCEEDANCE/(1 + n)^RARITY. Of
+exchangeable peaks it is the largest with probability 1/(n + 1), and by less the more were seen."""
 NEGLIGIBLE: Final = 1e-3
 SHARPNESS: Final = 12.0
 """How fast a model's weight falls with its loss, relative to the best."""
@@ -52,6 +54,7 @@ class Forecast:
 
 def forecast(
     values: Floats,
+    truths: Floats,
     weights: Floats,
     horizon: int,
     quantile: float,
@@ -59,25 +62,29 @@ def forecast(
 ) -> Forecast | None:
     """Forecast at the end of `values`; None while there is too little history.
 
-    `weights` says how much each block counts (its requests). `ratios` is by how much the demand
-    usually changes from each block to the one `horizon` later; NaN where nobody knows.
+    `values` is the level of each block; `truths` (blocks, parts) what its parts came to, and
+    `weights` (likewise) how much each part counts (its requests). `ratios` is by how much the
+    demand usually changes from each block to the one `horizon` later; NaN where nobody knows.
     """
     count = len(values) - horizon
     if count < LEAST_RESIDUALS:
         return None
     age = np.arange(count)[::-1]
-    weight = weights[horizon:] * 0.5 ** (age / HALF_LIFE_BLOCKS)
-    truth = values[horizon:]
-    surprise = EXCEEDANCE / (1.0 + episodes(values))
+    weight = weights[horizon:] * (0.5 ** (age / HALF_LIFE_BLOCKS))[:, None]
+    truth = truths[horizon:]
+    surprise = EXCEEDANCE / (1.0 + episodes(values)) ** RARITY
     if weight.sum() <= 0:
-        weight = np.ones(count)
+        weight = np.ones(truth.shape)
     results: dict[str, tuple[float, float]] = {}
     points: dict[str, float] = {}
     for name, expected in models(values, horizon, ratios).items():
         known = ~np.isnan(expected[:count])
         if known.sum() < LEAST_RESIDUALS or np.isnan(expected[-1]):
             continue
-        residual, w = (truth - expected[:count])[known], weight[known]
+        counts = (weight > 0) & known[:, None]
+        if not counts.any():
+            continue
+        residual, w = (truth - expected[:count, None])[counts], weight[counts]
         margin = weighted_quantile(residual, w, quantile)
         margin += surprise * max(margin, 0.0)
         over = residual - margin
@@ -141,7 +148,7 @@ def weighted_quantile(values: Floats, weights: Floats, quantile: float) -> float
     A further observation counts as infinitely large (Vovk et al. 2005); where that would make the
     answer infinite, it is the largest value seen.
     """
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values)
     reached = np.cumsum(weights[order])
     extra = float(weights.mean())
     index = int(np.searchsorted(reached, quantile * (float(reached[-1]) + extra)))

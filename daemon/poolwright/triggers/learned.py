@@ -13,7 +13,7 @@ EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
 HYSTERESIS: Final = 0.2
 """By so many replicas the need must be below a count before a larger one is given up."""
-TRIAL: Final = 0.15
+TRIAL: Final = 0.25
 """How much heavier than ever before the replicas may be loaded at once."""
 
 
