@@ -1,11 +1,9 @@
 """What a replica did while one of its requests decoded, from when its requests began and ended.
 
-All requests of a batch see the same iterations, so a replica has one clock that counts them, and
-each ended request says by how much it went on between two instants. A clock that agrees with all
-of them tells how the iterations were spread within a request's own time, and with that in whose
-company its tokens were made. Had each request a pace of its own instead, the errors of a batch that
-hardly varies would look like variation, and no regression could tell an iteration's cost from a
-token's.
+All requests of a batch see the same iterations. So those of a request's own time are its tokens,
+and the batch is averaged over just these, dense where the requests that ran were quick. Were each
+of its companions counted at the companion's own pace, errors of a batch that hardly varies would
+look like variation, and no regression could tell an iteration's cost from a token's.
 
 Who still runs has not told of itself yet. How many these are follows from how long requests take,
 so that what is seen can be scaled up.
@@ -18,8 +16,6 @@ import numpy as np
 
 from poolwright.model.sample import Floats
 
-ROUNDS: Final = 6
-"""Corrections of the clock; each halves about what is left between it and the requests."""
 LEAST_SEEN: Final = 0.5
 """Less than this share of a company is not scaled up: it would be noise."""
 
@@ -109,7 +105,6 @@ def _others(first: Floats, end: Floats, made: Floats, stays: Stays, now: float) 
     where = np.empty(2 * count, dtype=np.intp)
     where[order] = np.arange(2 * count)
     begins, ends = where[:count], where[count:]
-    lasts = np.diff(at)
 
     def running(values: Floats) -> Floats:
         """Their sum over those that run, in each span between two events."""
@@ -125,8 +120,6 @@ def _others(first: Floats, end: Floats, made: Floats, stays: Stays, now: float) 
         return np.maximum(total, 1e-9)
 
     batch = np.maximum(np.round(running(np.ones(count))), 1.0)
-    iterations = running(made / (end - first)) / batch * lasts
-    for _ in range(ROUNDS):
-        iterations *= np.maximum(running(made / within(iterations)) / batch, 0.0)
+    iterations = running(made / (end - first)) / batch * np.diff(at)
     others = (batch - 1.0) / stays.running(now - at[1:])
     return within(iterations * others) / within(iterations)

@@ -40,8 +40,8 @@ EDGE: Final = 0.05
 TIE: Final = 0.002
 """How firmly two figures keep the prior's ratio, in the requests that show them together.
 
-Shares of the time that a batch which comes and goes shows differ by more than 0.1, and those that
-a full batch shows by less than 0.02: the tie is between the squares of the two.
+Where the load comes and goes, the share of the time that a figure takes differs between requests by
+more than 0.1, in a batch that is always full by less than 0.02: the tie lies between the squares.
 """
 HOLD: Final = 0.01
 """How firmly a figure stays at the prior itself, in requests that show nothing but it."""
