@@ -145,7 +145,7 @@ def test_what_is_not_measured_is_called_so() -> None:
         FOUND, capacity=guess, startups=0, startup_s=180.0, waiting=None, models={}, history_s=90.0
     )
     assert row("carries", found)[0].endswith(
-        "at the SLO of chat (a cautious guess until 60 requests ended, 12 so far)"
+        "at the SLO of chat (a cautious guess until 30 requests ended, 12 so far)"
     )
     assert row("SLO", found) == [
         "no load of this pool meets that of chat: the counts are best effort"

@@ -2,13 +2,19 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
-from poolwright.capacity.demand import PRIOR_INPUT_TOKENS, PRIOR_OUTPUT_TOKENS, Demand
+from poolwright.capacity.demand import (
+    HISTORY_S,
+    PRIOR_INPUT_TOKENS,
+    PRIOR_OUTPUT_TOKENS,
+    Demand,
+)
 from poolwright.capacity.need import felt, needs
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Question
@@ -18,7 +24,7 @@ from poolwright.model.rule import PoolRule
 from poolwright.model.sample import Bools, Floats
 
 LEVEL_S: Final = 120
-SUSTAINED_S: Final = 900
+SUSTAINED_S: Final = 300
 REACTION_S: Final = 10.0
 """From a need to an order: a block, a tick and the provider's answer."""
 
@@ -65,7 +71,10 @@ def assess(
     if quantile is None:
         quantile = pool.calibration.quantile(question.objective.attainment)
     found = _forecast(
-        demand, stream.requests, modelled * factor, needed * factor, horizon_s, quantile
+        demand,
+        Series(stream.requests, modelled * factor, needed * factor, load.decode_s),
+        horizon_s,
+        quantile,
     )
     return Assessment(
         trigger=question.trigger,
@@ -101,22 +110,29 @@ def _mean(modelled: Floats, known: Bools, last: int) -> float:
     return float(heard.mean()) if len(heard) else float(modelled[-1])
 
 
-def _forecast(
-    demand: Demand,
-    requests: Floats,
-    modelled: Floats,
-    felt: Floats,
-    horizon_s: float,
-    quantile: float,
-) -> Forecast | None:
+@dataclass(frozen=True, slots=True)
+class Series:
+    """By second, oldest first: requests, replicas needed at it, and what its arrivals felt."""
+
+    requests: Floats
+    needed: Floats
+    felt: Floats
+    decode_s: float
+
+
+def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float) -> Forecast | None:
     """Over blocks of the history that telemetry covers."""
-    blocks = len(modelled) // BLOCK_S
+    blocks = len(series.needed) // BLOCK_S
     if not blocks:
         return None
-    known = demand.known(blocks * BLOCK_S).reshape(blocks, BLOCK_S).all(axis=1)
+    last = blocks * BLOCK_S
+    known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
+    if demand.seconds < HISTORY_S:
+        # What came before the first second is not known: a batch that fills is no jump of demand.
+        known[: math.ceil(series.decode_s / BLOCK_S)] = False
     levels, truths, weights = (
-        series[-blocks * BLOCK_S :].reshape(blocks, BLOCK_S)[known]
-        for series in (modelled, felt, requests)
+        values[-last:].reshape(blocks, BLOCK_S)[known]
+        for values in (series.needed, series.felt, series.requests)
     )
     horizon = max(1, math.ceil(horizon_s / BLOCK_S))
     ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S

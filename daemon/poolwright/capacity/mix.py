@@ -112,8 +112,8 @@ class Planner:
             one = replace(own, least=1, committed=0)
             ready = allocate(_reachable([*others, one], found), budget)
             count = ready.counts[pool.name]
-        sustained = sum(
-            share * found[pool.name][name].sustained
+        taken = sum(
+            share * _wanted(found[pool.name][name])
             for name, share in ready.shares[pool.name].items()
             if name in found[pool.name]
         )
@@ -134,7 +134,7 @@ class Planner:
             without=_alternative("default pools", without, tokens),
             with_it=_alternative(f"with {pool.name}", ready, tokens),
             own_usd_per_hour=count * own.price_usd_per_hour,
-            utilisation=min(1.0, sustained / count) if count else None,
+            utilisation=min(1.0, taken / count) if count else None,
             basis=_basis(mine),
             default_basis=_basis(found[defaults[0]]) if defaults else Basis.PRIOR,
         )

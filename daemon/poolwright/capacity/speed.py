@@ -46,7 +46,7 @@ more than 0.1, in a batch that is always full by less than 0.02: the tie lies be
 HOLD: Final = 0.01
 """How firmly a figure stays at the prior itself, in requests that show nothing but it."""
 DIGITS: Final = 6
-TRUSTED_REQUESTS: Final = 60.0
+TRUSTED_REQUESTS: Final = 30.0
 REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
 
 

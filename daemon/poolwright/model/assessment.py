@@ -78,7 +78,7 @@ class Assessment:
     level: float
     """What those of the last two minutes need, on average."""
     sustained: float
-    """What those of the last quarter of an hour need, on average."""
+    """What those of the last five minutes need, on average."""
     expected: float | None
     """The middle of the forecast, `horizon_s` ahead."""
     upper: float | None
@@ -129,7 +129,7 @@ class Advantage:
     """Share of the avoided cost of the default pools that the accelerator saves."""
     required: float | None
     utilisation: float | None
-    """Of the accelerator's replicas, at the expected demand."""
+    """Of the accelerator's replicas, at the demand that the mix is made for."""
     required_utilisation: float
     held_s: float
     """For how long the present state of the advantage has lasted."""
