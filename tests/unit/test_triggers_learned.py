@@ -61,7 +61,7 @@ def test_a_pool_that_carries_nothing_has_no_backlog_to_share() -> None:
 def test_with_little_history_the_level_asks_for_more_but_never_for_fewer() -> None:
     young = replace(FOUND, upper=None, expected=None, skill=None, history_s=60.0)
     assert ask(SLO, young)[0].replicas == 5
-    proposal, _ = ask(SLO, replace(young, level=8.1))
+    proposal, _ = ask(SLO, replace(young, level=8.2))
     assert (proposal.replicas, "upper" in proposal.evidence) == (9, False)
     assert proposal.detail == "60 s of history are too little for a forecast"
 
@@ -72,6 +72,13 @@ def test_before_learning_only_a_queue_asks_for_more(waiting, wanted) -> None:
     assert proposal.replicas == wanted
     assert proposal.detail.startswith("still learning (500 requests ended)")
     assert ("waiting" in proposal.evidence) == (waiting is not None)
+
+
+@pytest.mark.parametrize(
+    ("upper", "wanted"), [(0.0, 0), (0.001, 1), (1.0, 1), (3.1, 3), (3.16, 4), (7.0, 7)]
+)
+def test_what_is_hardly_beyond_a_whole_number_asks_for_no_replica_more(upper, wanted) -> None:
+    assert ask(FORECAST, replace(FOUND, upper=upper))[0].replicas == wanted
 
 
 def test_without_an_assessment_there_is_no_opinion() -> None:

@@ -165,7 +165,8 @@ def _solve(
     found = {pool: round(values[column]) for pool, column in counts.items()}
     split: dict[str, dict[str, float]] = {o.pool: {} for o in options}
     for (pool, name), column in shares.items():
-        split[pool][name] = min(max(values[column], 0.0), 1.0)
+        # The solver may say -0.0, which is no share that anybody wants to read.
+        split[pool][name] = min(max(values[column], 0.0), 1.0) + 0.0
     return Mix(
         found,
         split,

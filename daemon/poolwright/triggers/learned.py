@@ -8,7 +8,9 @@ from poolwright.model.decision import Proposal
 
 QUEUE_PER_READY: Final = 2.0
 """Before anything is learned, a queue this long on every replica is the only sign of need."""
-ROUNDING: Final = 1e-6
+NOTHING: Final = 1e-6
+SLACK: Final = 0.15
+"""A need that is beyond a whole number by less is met by it: no forecast is that exact."""
 EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
 HYSTERESIS: Final = 0.2
@@ -87,7 +89,8 @@ def forecast(name: str, found: Assessment | None, *, trusted: bool) -> tuple[Pro
 
 
 def _ceil(need: float) -> int:
-    return math.ceil(need - ROUNDING)
+    """Whole replicas; of any need at all, one."""
+    return max(math.ceil(need - SLACK), int(need > NOTHING))
 
 
 def _before_learning(found: Assessment, current: int, ready: int) -> tuple[int, str]:
