@@ -31,7 +31,7 @@ def test_before_any_telemetry_there_is_no_opinion() -> None:
 
 
 def test_nothing_shrinks_before_enough_is_known() -> None:
-    # Far too many replicas for one request every two seconds: 60 requests are not learned from.
+    # Far too many replicas for one request every two seconds: too few requests are learned from.
     driven = drive(ready=9)
     seen = driven.run(100, 0.5)
     assert acts(seen) == []

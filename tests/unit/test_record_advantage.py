@@ -21,7 +21,7 @@ def test_an_advantage_is_told_against_what_it_must_be() -> None:
     assert told() == {
         "verdict": "not granted yet: economic, but not for long enough",
         "margin": "69% of the cost that it avoids, 15% required",
-        "utilisation": "62% over the last quarter of an hour, 60% required",
+        "utilisation": "62% at the forecast demand, 60% required",
         "held": "for 40 s, 10 min required",
         "figures": (
             "wse declared in the rule file, default pools measured;"
@@ -54,7 +54,7 @@ def test_what_an_advantage_lacks(changes, verdict) -> None:
     )
     if changes.get("granted"):
         assert rows["held"] == "lost for 40 s, it ends after 10 min"
-        assert rows["utilisation"].startswith("unknown over")
+        assert rows["utilisation"].startswith("unknown at")
     else:
         assert "held" not in rows
 

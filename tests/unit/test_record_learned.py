@@ -43,8 +43,8 @@ def test_small_steps_below_what_was_tried_are_named() -> None:
 
 def test_before_a_forecast_the_level_is_told() -> None:
     assert why(replace(FOUND, upper=None, history_s=55.0)) == (
-        "1.3 replicas are needed on average over the last 2 min; 55 s of history are too little"
-        " for a forecast, and until then it asks for no fewer"
+        "1.3 replicas are needed on average over the last 2 min, 1.3 at most so far; 55 s of history"
+        " are too little for a forecast, and until then it asks for no fewer"
     )
 
 
@@ -104,13 +104,13 @@ def test_what_was_learned_of_a_pool() -> None:
         (
             "corrected",
             (
-                "17% more than modelled, because requests missed their SLO although the model"
-                " thought they would not"
+                "17% more than modelled, because more requests missed their SLO than the model"
+                " foresaw"
             ),
         ),
         ("start-up", "2 min 13 s at the 95th percentile, from 7 measured"),
         ("demand", "2.9 requests/s, none waiting"),
-        ("needs", "1.3 replicas on average over the last 2 min, 0.90 over 15 min"),
+        ("needs", "1.3 replicas on average over the last 2 min, 0.90 over 5 min"),
         (
             "forecast",
             (
@@ -130,8 +130,13 @@ def row(name: str, *found: Assessment, **inputs) -> list[str]:
     ("factor", "words"),
     [
         (1.0, "by nothing: requests meet their SLO where the model says so"),
-        (1.1, "10% more than modelled, as at first: no outcome has changed that yet"),
-        (1.07, "7% more than modelled; 10% at first, and few requests have missed their SLO since"),
+        (0.95, "5% less than modelled: fewer requests missed their SLO than the model foresaw"),
+        (1.05, "5% more than modelled, as at first: no outcome has changed that yet"),
+        (1.03, "3% more than modelled; 5% at first, and few requests have missed their SLO since"),
+        (
+            1.2,
+            "20% more than modelled, because more requests missed their SLO than the model foresaw",
+        ),
     ],
 )
 def test_corrections_have_their_reasons(factor: float, words: str) -> None:

@@ -28,7 +28,7 @@ def advantage_rows(found: Advantage) -> Iterator[Row]:
     if found.granted:
         floor += ", four fifths of that keep it"
     used = "unknown" if found.utilisation is None else percent(found.utilisation)
-    yield "utilisation", f"{used} over the last quarter of an hour, {floor}"
+    yield "utilisation", f"{used} at the forecast demand, {floor}"
     held = _held(found)
     if held:
         yield "held", held

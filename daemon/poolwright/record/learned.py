@@ -52,7 +52,8 @@ def _slo(proposal: Proposal, found: Assessment, share: Share | None, *, past: bo
     if found.upper is None:
         return (
             f"{replicas(found.level)} replicas {_are(past=past)} needed on average over the last"
-            f" {duration(LEVEL_S)}{queue}; {duration(found.history_s)} of history are too little"
+            f" {duration(LEVEL_S)}, {replicas(max(found.level, found.peak or 0.0))} at most so far"
+            f"{queue}; {duration(found.history_s)} of history are too little"
             " for a forecast, and until then it asks for no fewer"
         )
     text = _ahead(found, past=past)
@@ -157,15 +158,16 @@ def _ms(seconds: float) -> str:
 
 
 def _correction(factor: float) -> str:
+    if factor < 0.995:
+        less = percent(1.0 - factor)
+        return f"{less} less than modelled: fewer requests missed their SLO than the model foresaw"
     if factor < 1.005:
         return "by nothing: requests meet their SLO where the model says so"
     more = f"{percent(factor - 1.0)} more than modelled"
     if math.isclose(factor, FIRST):
         return f"{more}, as at first: no outcome has changed that yet"
     if factor > FIRST:
-        return (
-            f"{more}, because requests missed their SLO although the model thought they would not"
-        )
+        return f"{more}, because more requests missed their SLO than the model foresaw"
     return f"{more}; {percent(FIRST - 1.0)} at first, and few requests have missed their SLO since"
 
 
