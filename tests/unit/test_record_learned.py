@@ -43,8 +43,8 @@ def test_small_steps_below_what_was_tried_are_named() -> None:
 
 def test_before_a_forecast_the_level_is_told() -> None:
     assert why(replace(FOUND, upper=None, history_s=55.0)) == (
-        "1.3 replicas are needed on average over the last 2 min, 1.3 at most so far; 55 s of history"
-        " are too little for a forecast, and until then it asks for no fewer"
+        "1.3 replicas are needed on average over the last 2 min, 1.3 at most so far; 55 s of"
+        " history are too little for a forecast, and until then it asks for no fewer"
     )
 
 
