@@ -59,7 +59,7 @@ def prefill_need(counts, wait_s: float, last: int | None = None) -> np.ndarray:
     requests = np.array(counts, dtype=float)
     stream = Stream(requests, np.zeros(len(requests)), np.zeros(len(requests)))
     load = Carrying(1.0, 1e12, 300.0, wait_s, efficiency=1.0)
-    return needs(stream, PREFILL, load, last or len(requests))
+    return needs(stream, PREFILL, load, last or len(requests)).at_once
 
 
 def longest_s(wait_s: float, seconds: int) -> float:
@@ -114,13 +114,13 @@ def test_more_arrivals_never_need_less(counts, data) -> None:
 def test_needs_are_finite_never_negative_and_add_up(counts, speed, inputs, outputs, load) -> None:
     requests = np.array(counts, dtype=float)
     stream = Stream(requests, requests * inputs, requests * outputs)
-    found = needs(stream, speed, load, len(counts))
+    found = needs(stream, speed, load, len(counts)).at_once
     assert np.isfinite(found).all()
     assert (found >= 0.0).all()
     double = Stream(2 * requests, 2 * stream.input_tokens, 2 * stream.output_tokens)
-    assert needs(double, speed, load, len(counts)) == pytest.approx(2 * found, abs=3e-6)
+    assert needs(double, speed, load, len(counts)).at_once == pytest.approx(2 * found, abs=3e-6)
     # What is asked of the last seconds does not depend on how many are asked for.
-    assert needs(stream, speed, load, 3) == pytest.approx(found[-3:])
+    assert needs(stream, speed, load, 3).at_once == pytest.approx(found[-3:])
 
 
 @given(st.lists(st.floats(0, 1e4), min_size=1, max_size=120), st.integers(1, 30),

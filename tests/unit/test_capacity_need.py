@@ -12,7 +12,7 @@ from poolwright.capacity.carrying import (
     Objective,
     carrying,
 )
-from poolwright.capacity.need import Stream, felt, needs
+from poolwright.capacity.need import Stream, needs
 from poolwright.capacity.speed import Speed
 
 SPEED = Speed(0.010, 0.001, 0.0, 0.0001)
@@ -83,22 +83,24 @@ IDEAL = Carrying(1.0, 1e9, 1.0, 0.0, efficiency=1.0)
 
 
 def test_no_arrivals_need_nothing() -> None:
-    assert needs(stream(np.zeros(100)), SPEED, IDEAL, 100).tolist() == [0.0] * 100
+    assert needs(stream(np.zeros(100)), SPEED, IDEAL, 100).at_once.tolist() == [0.0] * 100
 
 
 def test_prefill_of_a_burst_is_spread_over_the_wait_that_is_allowed() -> None:
     burst = stream([0, 0, 30, 0, 0], inputs=1000.0)
     # Three seconds of prefill: in one second with no wait, in three with a wait of two.
-    assert needs(burst, SPEED, IDEAL, 5)[2] == pytest.approx(3.0)
+    assert needs(burst, SPEED, IDEAL, 5).at_once[2] == pytest.approx(3.0)
     patient = Carrying(1.0, 1e9, 1.0, 2.0, efficiency=1.0)
-    found = needs(burst, SPEED, patient, 5)
+    found = needs(burst, SPEED, patient, 5).at_once
     assert found[2] == pytest.approx(3.0)  # all work over the time that a request decodes
     lasting = Carrying(1.0, 1e9, 60.0, 2.0, efficiency=1.0)
-    assert needs(burst, SPEED, lasting, 5)[2] == pytest.approx(1.0)
+    assert needs(burst, SPEED, lasting, 5).at_once[2] == pytest.approx(1.0)
 
 
 def test_decoding_is_spread_over_the_time_that_requests_decode() -> None:
-    found = needs(stream([0, 40, 0, 0], outputs=100.0), SPEED, Carrying(0.5, 1e9, 4.0, 0.0), 4)
+    found = needs(
+        stream([0, 40, 0, 0], outputs=100.0), SPEED, Carrying(0.5, 1e9, 4.0, 0.0), 4
+    ).at_once
     # 40 · 100 ms over 4 s, at half a replica's time.
     assert found[-1] == pytest.approx(4.0 / 4.0 / 0.5)
 
@@ -106,7 +108,8 @@ def test_decoding_is_spread_over_the_time_that_requests_decode() -> None:
 def test_arrivals_feel_the_mean_of_what_comes_while_they_decode() -> None:
     burst = stream([1, 0, 0, 0, 40, 0, 0, 0, 0, 1], outputs=10.0)
     load = Carrying(0.5, 1e9, 1.0, 1.0, efficiency=1.0)
-    peaks, mean = needs(burst, SPEED, load, 10), felt(burst, SPEED, load, 10)
+    found = needs(burst, SPEED, load, 10)
+    peaks, mean = found.at_once, found.felt
     assert peaks[4] == pytest.approx(40 * 10 * 0.001 / 0.5)
     # A second of the burst and a quiet one.
     assert mean[4] == pytest.approx(peaks[4] / 2)
@@ -117,13 +120,13 @@ def test_arrivals_feel_the_mean_of_what_comes_while_they_decode() -> None:
 def test_arrivals_feel_at_once_what_keeps_their_first_token() -> None:
     prompts = stream([0, 30, 0, 0], inputs=1000.0)
     patient = Carrying(1.0, 1e9, 4.0, 2.0, efficiency=1.0)
-    assert felt(prompts, SPEED, patient, 4)[1] == pytest.approx(1.0)
+    assert needs(prompts, SPEED, patient, 4).felt[1] == pytest.approx(1.0)
 
 
 def test_who_found_no_place_waits_on() -> None:
     crowd = stream([40.0] * 4 + [1.0] * 12, outputs=1.0)
     load = Carrying(0.9, 10.0, 4.0, 0.0)
-    found = needs(crowd, Speed(0.01, 1e-9, 0.0, 1e-9), load, 16)
+    found = needs(crowd, Speed(0.01, 1e-9, 0.0, 1e-9), load, 16).at_once
     assert found[3] == pytest.approx(40.0 * 4.0 / 10.0)
     # After the crowd, half of it still fills two stays.
     assert found[7] == pytest.approx((160.0 + 4.0) / 8.0 * 4.0 / 10.0)
@@ -131,10 +134,10 @@ def test_who_found_no_place_waits_on() -> None:
 
 def test_a_small_batch_needs_places() -> None:
     steady = stream(np.full(60, 6.0), outputs=1.0)
-    found = needs(steady, Speed(0.01, 1e-9, 0.0, 1e-9), Carrying(0.9, 12.0, 4.0, 0.0), 1)
+    found = needs(steady, Speed(0.01, 1e-9, 0.0, 1e-9), Carrying(0.9, 12.0, 4.0, 0.0), 1).at_once
     assert found[0] == pytest.approx(6.0 * 4.0 / 12.0)
 
 
 def test_a_stay_is_never_longer_than_the_history() -> None:
     lasting = Carrying(0.9, 4.0, 5000.0, 1.0)
-    assert np.isfinite(needs(stream([1, 1, 1], 10.0, 10.0), SPEED, lasting, 3)).all()
+    assert np.isfinite(needs(stream([1, 1, 1], 10.0, 10.0), SPEED, lasting, 3).at_once).all()

@@ -15,7 +15,7 @@ from poolwright.capacity.demand import (
     PRIOR_OUTPUT_TOKENS,
     Demand,
 )
-from poolwright.capacity.need import felt, needs
+from poolwright.capacity.need import needs
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Question
 from poolwright.forecasting.ensemble import Forecast, forecast
@@ -56,8 +56,8 @@ def assess(
         output_tokens=outputs,
         max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
     )
-    modelled = needs(stream, speed, load, demand.seconds)
-    needed = felt(stream, speed, load, demand.seconds)
+    replicas = needs(stream, speed, load, demand.seconds)
+    modelled, needed = replicas.at_once, replicas.felt
     last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
     if binding:
         waiting = pool.waiting(at)

@@ -40,25 +40,27 @@ class Stream:
     output_tokens: Floats
 
 
-def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Replicas by second, oldest first."""
+
+    at_once: Floats
+    """So that whoever is there at that second is served well."""
+    felt: Floats
+    """So that the arrivals of that second meet the SLO; of the newest, that decode still, only
+    what is known yet."""
+
+
+def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Needs:
     """Replicas needed at each of the `last` seconds of the stream."""
-    first, decoding = _rates(stream, speed, load, last)
-    found: Floats = np.maximum(first, decoding)
-    return found.round(DECIMALS)
-
-
-def felt(stream: Stream, speed: Speed, load: Carrying, last: int) -> Floats:
-    """Replicas that the arrivals of each of the `last` seconds need so that they meet the SLO.
-
-    Of the newest, that decode still, only what is known yet.
-    """
     first, decoding = _rates(stream, speed, load, last)
     sums = np.concatenate(([0.0], np.cumsum(decoding)))
     since = np.arange(last)
     until = np.minimum(since + _stay(load) + 1, last)
-    mean = (sums[until] - sums[since]) / (until - since)
-    found: Floats = np.maximum(first, mean)
-    return found.round(DECIMALS)
+    mean: Floats = (sums[until] - sums[since]) / (until - since)
+    return Needs(
+        np.maximum(first, decoding).round(DECIMALS), np.maximum(first, mean).round(DECIMALS)
+    )
 
 
 def _stay(load: Carrying) -> int:
@@ -74,10 +76,14 @@ def _rates(stream: Stream, speed: Speed, load: Carrying, last: int) -> tuple[Flo
     )  # fmt: skip
     decode = np.concatenate(([0.0], np.cumsum(speed.itl_per_request_s * stream.output_tokens)))
     requests = np.concatenate(([0.0], np.cumsum(stream.requests)))
-    end = np.arange(total - last + 1, total + 1)
+    begin = total - last + 1
 
     def within(sums: Floats, span: int) -> Floats:
-        found: Floats = sums[end] - sums[np.maximum(end - span, 0)]
+        found: Floats = sums[begin:].copy()
+        # Before the stream nothing is known to have come.
+        known = max(span - begin, 0)
+        if known < last:
+            found[known:] -= sums[begin + known - span : total + 1 - span]
         return found
 
     stay = min(_stay(load), total)

@@ -71,20 +71,23 @@ def forecast(
         return None
     age = np.arange(count)[::-1]
     weight = weights[horizon:] * (0.5 ** (age / HALF_LIFE_BLOCKS))[:, None]
-    truth = truths[horizon:]
     surprise = EXCEEDANCE / (1.0 + episodes(values)) ** RARITY
     if weight.sum() <= 0:
-        weight = np.ones(truth.shape)
+        weight = np.ones(weight.shape)
+    block, part = np.nonzero(weight)
+    truth, weight = truths[horizon:][block, part], weight[block, part]
     results: dict[str, tuple[float, float]] = {}
     points: dict[str, float] = {}
     for name, expected in models(values, horizon, ratios).items():
         known = ~np.isnan(expected[:count])
         if known.sum() < LEAST_RESIDUALS or np.isnan(expected[-1]):
             continue
-        counts = (weight > 0) & known[:, None]
-        if not counts.any():
-            continue
-        residual, w = (truth - expected[:count, None])[counts], weight[counts]
+        residual, w = truth - expected[block], weight
+        if not known.all():
+            counts = known[block]
+            residual, w = residual[counts], w[counts]
+            if not len(w):
+                continue
         margin = weighted_quantile(residual, w, quantile)
         margin += surprise * max(margin, 0.0)
         over = residual - margin
@@ -92,7 +95,7 @@ def forecast(
         results[name] = (float(expected[-1]) + margin, loss)
         points[name] = float(expected[-1])
     best = min(loss for _, loss in results.values())
-    floor = 1e-3 * max(float(np.average(truth, weights=weight)), 1e-6)
+    floor = 1e-3 * max(float((truth * weight).sum() / weight.sum()), 1e-6)
     share = {
         name: float(np.exp(-SHARPNESS * (loss - best) / max(best, floor)))
         for name, (_, loss) in results.items()

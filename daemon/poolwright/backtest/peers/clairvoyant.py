@@ -31,7 +31,7 @@ def need_by_second(workload: Workload, limits: Limits) -> Floats:
         per_second(workload.input_tokens.astype(np.float64)),
         per_second(workload.output_tokens.astype(np.float64)),
     )
-    return needs(stream, limits.speed, limits.carrying, seconds)
+    return needs(stream, limits.speed, limits.carrying, seconds).at_once
 
 
 def counts(need: Floats, k: float, *, cut: float, window_s: int, lead_s: int) -> Counts:
