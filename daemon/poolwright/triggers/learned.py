@@ -13,7 +13,7 @@ SLACK: Final = 0.15
 """A need that is beyond a whole number by less is met by it: no forecast is that exact."""
 EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
-HYSTERESIS: Final = 0.2
+HYSTERESIS: Final = 0.4
 """By so many replicas the need must be below a count before a larger one is given up."""
 TRIAL: Final = 0.25
 """How much heavier than ever before the replicas may be loaded at once."""
