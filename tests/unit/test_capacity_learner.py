@@ -323,3 +323,23 @@ def test_a_forecast_is_for_the_strictest_class() -> None:
     assert (slo.request_class, slo.horizon_s) == ("chat", None)
     none = ServiceRule("chat", rule.mode, (), rule.pools, (), ())
     assert question_of(none, ForecastTrigger("ahead", None, 0.9)).request_class == "default"
+
+
+def test_before_anything_is_learned_misses_are_counted_by_the_replicas_that_are_ready() -> None:
+    bench = Bench()
+    pool = bench.of("chat").pools["gpu"]
+    pool.note_ready(AT - 60, 1)
+    bench.feed(*[ended(AT + n / 10, ttft_s=9.0) for n in range(9)])
+    assert pool.early_miss_rate is None
+    bench.feed(ended(AT + 1, ttft_s=0.1))
+    assert pool.early_miss_rate == pytest.approx(0.9)
+    # One more is ready: what came before says nothing of two.
+    pool.note_ready(AT + 20, 2)
+    bench.feed(*[ended(AT + 20.1, ttft_s=9.0, e2e_s=11.0) for _ in range(20)])
+    assert pool.early_miss_rate is None
+    bench.feed(*[ended(AT + 50, ttft_s=0.1) for _ in range(20)])
+    assert pool.early_miss_rate == 0.0
+    pool.note_ready(AT + 60, 1)
+    assert pool.early_ended == 20
+    pool.speed.requests = 1000.0
+    assert pool.early_miss_rate is None

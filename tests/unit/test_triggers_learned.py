@@ -74,6 +74,13 @@ def test_before_learning_only_a_queue_asks_for_more(waiting, wanted) -> None:
     assert ("waiting" in proposal.evidence) == (waiting is not None)
 
 
+@pytest.mark.parametrize(("missed", "wanted"), [(None, 5), (0.09, 5), (0.25, 6)])
+def test_before_learning_misses_ask_for_more_too(missed, wanted) -> None:
+    proposal, _ = ask(SLO, replace(FOUND, learned=False, early_miss_rate=missed))
+    assert proposal.replicas == wanted
+    assert proposal.detail.endswith("25% of the first missed their SLO") == (wanted == 6)
+
+
 @pytest.mark.parametrize(
     ("upper", "wanted"), [(0.0, 0), (0.001, 1), (1.0, 1), (3.1, 3), (3.16, 4), (7.0, 7)]
 )

@@ -101,6 +101,7 @@ def assess(
         peak=float(modelled[known].max(initial=0.0)) * factor,
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
+        early_miss_rate=pool.early_miss_rate,
     )
 
 

@@ -92,11 +92,12 @@ class ServiceLearner:
                 continue
             if (mine & named).any():
                 pool.learn(batch, mine & named)
-            for rule in service.classes if pool.speed.learned else ():
+            for rule in service.classes:
                 known = self._names.find(rule.name)
                 these = np.flatnonzero(mine & (batch.request_class == known))
                 if len(these):
-                    pool.note_outcomes(rule, batch, these)
+                    note = pool.note_outcomes if pool.speed.learned else pool.note_early
+                    note(rule, batch, these)
 
     def remember(self, first_bin: int, per_s: Floats) -> int:
         """Takes requests a second of past bins (of `season.BIN_S`) from another record.

@@ -17,6 +17,7 @@ READY_S: Final = 1200
 BLOCK_S: Final = 10
 REFIT_S: Final = 30.0
 FRESH_S: Final = 30.0
+EARLY_REQUESTS: Final = 10
 LATENT: Final = 0.9
 """A prompt whose own prefill takes more of the SLO than this is missed at any count."""
 
@@ -24,9 +25,9 @@ LATENT: Final = 0.9
 class PoolLearner:
     """What is learned of one pool."""
 
-    __slots__ = ("batch_cap", "calibration", "drift", "felt", "felt_at", "gauges", "outcomes",
-                 "ready", "ready_at", "refitted_at", "short", "speed",
-                 "startups")  # fmt: skip
+    __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "felt",
+                 "felt_at", "gauges", "grown_at", "outcomes", "ready", "ready_at",
+                 "refitted_at", "short", "speed", "startups")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
         self.speed = SpeedEstimator(declared_speed(pool))
@@ -48,6 +49,11 @@ class PoolLearner:
         self.outcomes: list[tuple[float, Floats]] = []
         """Attainment asked for; when requests came and ended and whether they missed it."""
         self.refitted_at = -math.inf
+        self.grown_at = -math.inf
+        """Since when so many replicas are ready as now, or fewer."""
+        self.early_ended = 0
+        self.early_missed = 0
+        """Before the speed is learned: of the requests that came since then, what ended so far."""
 
     def gauge(self, batch: ReplicaBatch, mine: Bools) -> None:
         """Takes the newest running and waiting of each replica."""
@@ -67,6 +73,8 @@ class PoolLearner:
     def note_ready(self, at: float, ready: int) -> None:
         """Keeps how many are ready, for the seconds since it was last told too."""
         second = int(at)
+        if self.ready_at is None or ready > self.ready[self.ready_at % READY_S]:
+            self.grown_at, self.early_ended, self.early_missed = at, 0, 0
         since = second - 1 if self.ready_at is None else max(self.ready_at, second - READY_S)
         self.ready[np.arange(since + 1, second + 1) % READY_S] = ready
         self.ready_at = second
@@ -136,6 +144,20 @@ class PoolLearner:
         rows: Floats = np.column_stack((batch.at[mine] - took_s, batch.at[mine], missed))
         rows = rows[avoidable]
         self.outcomes.append((rule.attainment, rows))
+
+    def note_early(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
+        """Counts what missed its SLO while nothing is learned yet, with the replicas of now."""
+        mine = mine[batch.at[mine] - np.nan_to_num(batch.e2e_s[mine]) >= self.grown_at]
+        missed = missed_slo(rule, batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine])
+        self.early_ended += len(mine)
+        self.early_missed += int(missed.sum())
+
+    @property
+    def early_miss_rate(self) -> float | None:
+        """Share of those requests that missed; None while they are too few to tell."""
+        if self.speed.learned or self.early_ended < EARLY_REQUESTS:
+            return None
+        return self.early_missed / self.early_ended
 
     def judge(self, at: float, rate: float) -> None:
         """Whether requests that the model thought well served were."""

@@ -16,7 +16,7 @@ from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
 from poolwright.forecasting.season import Season
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 KINDS: Final = {
     kind.__name__: kind
     for kind in (

@@ -99,6 +99,9 @@ class Assessment:
     """Mean prompt of the requests behind it; None while there are none, and in older records."""
     output_tokens: float | None = None
     """Mean answer, likewise."""
+    early_miss_rate: float | None = None
+    """Before anything is learned: share of the requests that missed their SLO with the replicas
+    that are ready. None once it is learned, and while too few have ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from poolwright.model.assessment import Assessment, Share
 from poolwright.model.decision import Proposal
 
 QUEUE_PER_READY: Final = 2.0
-"""Before anything is learned, a queue this long on every replica is the only sign of need."""
+EARLY_MISSES: Final = 0.1
+"""Before anything is learned, a queue this long on every replica, or so many misses among the first
+requests, are the only signs of need."""
 NOTHING: Final = 1e-6
 SLACK: Final = 0.15
 """A need that is beyond a whole number by less is met by it: no forecast is that exact."""
@@ -94,12 +96,17 @@ def _ceil(need: float) -> int:
 
 
 def _before_learning(found: Assessment, current: int, ready: int) -> tuple[int, str]:
-    requests = f"{found.capacity.requests:.0f} requests ended"
-    if found.waiting is not None and found.waiting >= QUEUE_PER_READY * max(ready, 1):
-        # Counted from the ready replicas, so that a slow start is no runaway.
-        asked = max(current, ready + max(1, math.ceil(ready / 2)))
-        return asked, f"still learning ({requests}), and {found.waiting:.0f} requests wait"
-    return current, f"still learning ({requests})"
+    detail = f"still learning ({found.capacity.requests:.0f} requests ended)"
+    queueing = found.waiting is not None and found.waiting >= QUEUE_PER_READY * max(ready, 1)
+    missing = found.early_miss_rate is not None and found.early_miss_rate >= EARLY_MISSES
+    if not queueing and not missing:
+        return current, detail
+    if queueing:
+        detail += f", and {found.waiting:.0f} requests wait"
+    if missing:
+        detail += f", and {found.early_miss_rate:.0%} of the first missed their SLO"
+    # Counted from the ready replicas, so that a slow start is no runaway.
+    return max(current, ready + max(1, math.ceil(ready / 2))), detail
 
 
 def _backlog(found: Assessment, ready: int) -> float:
