@@ -148,7 +148,9 @@ CASES = {
 }  # fmt: skip
 
 
-def backtest(name: str, case: Case, jobs: int) -> Backtest:
+def plan_of(name: str) -> Plan:
+    """The case's trace, plant and rules."""
+    case = CASES[name]
     text = RULES.format(
         name=name,
         goal=case.goal,
@@ -156,9 +158,15 @@ def backtest(name: str, case: Case, jobs: int) -> Backtest:
         most=case.replicas[1],
         price=case.pool.price_usd_per_hour,
     )
-    rules = rulefiles.load_sources({f"{name}.yaml": text})
-    spec = PlantSpec(name, (case.pool,))
-    plan = Plan(dict(rules.sources), None, name, spec, (Trace(name, case.workload()),), 1)
+    sources = {f"{name}.yaml": text}
+    return Plan(
+        sources, None, name, PlantSpec(name, (case.pool,)), (Trace(name, case.workload()),), 1
+    )
+
+
+def backtest(name: str, jobs: int) -> Backtest:
+    plan = plan_of(name)
+    rules = rulefiles.load_sources(plan.rules)
     contenders = (OURS, *AGAINST)
     sweeps = sweep_all(plan, contenders, jobs=jobs, progress=lambda _done, _total: None)
     return Backtest(plan, rules.revision, rules.services[0], contenders, sweeps)
@@ -193,7 +201,7 @@ def main() -> None:
     out, lines = Console(), []
     for name in asked.only.split(","):
         begun = time.monotonic()
-        result = backtest(name, CASES[name], asked.jobs)
+        result = backtest(name, asked.jobs)
         tell(result, out)
         sys.stdout.write(f"{name}: {time.monotonic() - begun:.0f} s\n\n")
         sys.stdout.flush()

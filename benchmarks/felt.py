@@ -9,32 +9,15 @@ comes in a block of ten seconds whose peak is.
 import argparse
 
 import numpy as np
-from benchmarks.control import CASES, RULES
+from benchmarks.control import plan_of
 
-from poolwright import rulefiles
 from poolwright.backtest.contenders import Job, run_job
 from poolwright.backtest.figures import Floats
-from poolwright.backtest.world import Plan, Trace, World, limits_of, world_of
+from poolwright.backtest.world import World, limits_of, world_of
 from poolwright.capacity.need import Stream, needs
-from poolwright.simulation.spec import PlantSpec
 
 COUNTS = {"bursts": (8, 10, 12, 14, 16), "chat": (2, 3, 4), "long": (2, 3, 4)}
 BLOCK_S = 10
-
-
-def world(name: str) -> World:
-    case = CASES[name]
-    text = RULES.format(
-        name=name,
-        goal=case.goal,
-        least=case.replicas[0],
-        most=case.replicas[1],
-        price=case.pool.price_usd_per_hour,
-    )
-    rules = rulefiles.load_sources({f"{name}.yaml": text})
-    spec = PlantSpec(name, (case.pool,))
-    trace = Trace(name, case.workload())
-    return world_of(Plan(dict(rules.sources), None, name, spec, (trace,), 1), 0)
 
 
 def foreseen(played: World) -> tuple[Floats, Floats]:
@@ -61,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", default=list(COUNTS), choices=list(COUNTS))
     for name in parser.parse_args().only:
-        played = world(name)
+        played = world_of(plan_of(name), 0)
         felt, peaks = foreseen(played)
         for count in COUNTS[name]:
             run = run_job(played, Job(0, "static", float(count)))

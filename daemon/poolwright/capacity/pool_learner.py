@@ -160,7 +160,7 @@ class PoolLearner:
         return self.early_missed / self.early_ended
 
     def judge(self, at: float, rate: float) -> None:
-        """Whether requests that the model thought well served were."""
+        """Holds what the model foresaw of the requests that ended against what became of them."""
         outcomes, self.outcomes = self.outcomes, []
         for attainment, rows in outcomes:
             came, ended = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
