@@ -41,6 +41,20 @@ def test_small_steps_below_what_was_tried_are_named() -> None:
     )
 
 
+def test_a_count_that_is_kept_close_above_the_need_says_why() -> None:
+    found = replace(FOUND, capacity=replace(CAPACITY, tested=0.9))
+    assert why(found, replicas=9) == (
+        f"{AHEAD}, 1.1 are needed now; fewer once that is clearly below a whole number"
+    )
+
+
+def test_a_need_hardly_beyond_a_whole_number_says_why_it_is_not_rounded_up() -> None:
+    assert FOUND.upper is not None
+    assert why(FOUND, replicas=int(FOUND.upper)) == (
+        f"{AHEAD}, 1.1 are needed now; so little beyond a whole number asks for no replica more"
+    )
+
+
 def test_before_a_forecast_the_level_is_told() -> None:
     assert why(replace(FOUND, upper=None, history_s=55.0)) == (
         "1.3 replicas are needed on average over the last 2 min, 1.3 at most so far; 55 s of"

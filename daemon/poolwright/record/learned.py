@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from poolwright.capacity.assessing import LEVEL_S, SUSTAINED_S
-from poolwright.capacity.calibration import FIRST
+from poolwright.capacity.calibration import FIRST, TRIAL
 from poolwright.capacity.speed import TRUSTED_REQUESTS
 from poolwright.model.assessment import Assessment, Basis, Capacity, ModelForecast, Share
 from poolwright.model.decision import Decision, PoolInputs, Proposal
@@ -58,11 +58,16 @@ def _slo(proposal: Proposal, found: Assessment, share: Share | None, *, past: bo
         )
     text = _ahead(found, past=past)
     text += f", {replicas(found.need)} {_are(past=past)} needed {'then' if past else 'now'}{queue}"
-    if (proposal.replicas or 0) > math.ceil(found.upper + backlog):
+    wanted, asked = math.ceil(found.upper + backlog), proposal.replicas or 0
+    if asked > wanted and found.capacity.tested + TRIAL < 1.0:
         text += (
             f"; fewer only step by step, as no load above {percent(found.capacity.tested)}"
             " was tried yet"
         )
+    elif asked > wanted:
+        text += "; fewer once that is clearly below a whole number"
+    elif 0 < asked < wanted:
+        text += "; so little beyond a whole number asks for no replica more"
     return text
 
 

@@ -3,6 +3,7 @@
 import math
 from typing import Final
 
+from poolwright.capacity.calibration import TRIAL
 from poolwright.model.assessment import Assessment, Share
 from poolwright.model.decision import Proposal
 
@@ -17,8 +18,6 @@ EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
 HYSTERESIS: Final = 0.4
 """By so many replicas the need must be below a count before a larger one is given up."""
-TRIAL: Final = 0.25
-"""How much heavier than ever before the replicas may be loaded at once."""
 
 
 def slo(
