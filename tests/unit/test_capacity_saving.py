@@ -68,6 +68,20 @@ def test_another_format_is_refused() -> None:
         load_learner(learner, msgspec.msgpack.encode(data))
 
 
+def test_demand_of_the_format_before_was_asked_since_it_was_heard() -> None:
+    driven, other = twins(RULES)
+    driven.run(100, 5.0)
+    learner = driven.controller._state.learners["chat"]
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    data[0] = 2
+    data[1][2] = [slot for slot in data[1][2] if slot[0] != "asked_since"]
+    fresh = other.controller
+    fresh.decide(other.at)
+    loaded = fresh._state.learners["chat"]
+    load_learner(loaded, msgspec.msgpack.encode(data))
+    assert loaded.demand.asked_since == learner.demand.since
+
+
 def test_rules_that_changed_while_it_was_down_keep_the_pools_that_stay() -> None:
     driven, _ = twins(BOTH)
     driven.run(200, 9.0)

@@ -65,6 +65,17 @@ def test_a_rise_is_answered_at_once() -> None:
     assert {"need", "level", "upper", "expected", "carried_per_s", "waiting"} <= set(evidence)
 
 
+def test_the_first_request_is_no_jump_of_demand() -> None:
+    driven = drive()
+    driven.run(600, 0.0)
+    driven.run(400, 12.0)
+    found = driven.run(60, 12.0)[-1].inputs.assessments[0]
+    assert found.upper < 1.3 * found.need
+    # Nor when the silence before it is about to leave what is remembered.
+    found = driven.run(2800, 12.0)[-1].inputs.assessments[0]
+    assert found.upper < 1.3 * found.need
+
+
 def test_a_fall_is_followed() -> None:
     driven = drive()
     driven.run(700, 24.0)

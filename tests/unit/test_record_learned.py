@@ -46,6 +46,11 @@ def test_a_count_that_is_kept_close_above_the_need_says_why() -> None:
     assert why(found, replicas=9) == (
         f"{AHEAD}, 1.1 are needed now; fewer once that is clearly below a whole number"
     )
+    hovering = "; 9 kept, as the last one that was given up was wanted back"
+    assert why(found, replicas=9, detail=hovering) == (
+        f"{AHEAD}, 1.1 are needed now;"
+        " fewer later, as the last one that was given up was wanted back"
+    )
 
 
 def test_a_need_hardly_beyond_a_whole_number_says_why_it_is_not_rounded_up() -> None:

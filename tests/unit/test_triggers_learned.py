@@ -20,10 +20,12 @@ SLO = SloTrigger("t", "chat")
 FORECAST = ForecastTrigger("t", None, 0.95)
 
 
-def view(found: Assessment | None, *, share: Share | None = None) -> View:
+def view(
+    found: Assessment | None, *, share: Share | None = None, at: float = 0.0, current: int = 5
+) -> View:
     stale = Signal("demand", SignalStatus.STALE, None, 90.0, 0, why=Unhealthy.TOO_OLD)
     assessments = {} if found is None else {"t": found}
-    return View(0.0, 5, 4, {"demand": stale}, {}, assessments, share)
+    return View(at, current, 4, {"demand": stale}, {}, assessments, share)
 
 
 def ask(trigger, found, memory=TriggerMemory(), **more):  # noqa: B008
@@ -122,3 +124,22 @@ def test_trust_once_earned_is_lost_below_the_naive_one() -> None:
 def test_a_forecast_without_history_has_no_opinion_and_no_trust(lack) -> None:
     proposal, memory = ask(FORECAST, replace(FOUND, **lack), TriggerMemory(trusted=True))
     assert (proposal.replicas, memory.trusted) == (None, False)
+
+
+def test_where_a_replica_was_wanted_back_the_next_is_given_up_later() -> None:
+    # From 8 to 7 at the first minute, back to 8 at the second: the need hovers.
+    _, memory = ask(SLO, replace(FOUND, upper=6.5), at=0.0, current=8)
+    _, memory = ask(SLO, replace(FOUND, upper=6.5), at=60.0, current=7, memory=memory)
+    proposal, memory = ask(SLO, replace(FOUND, upper=7.2), at=120.0, current=7, memory=memory)
+    assert (proposal.replicas, memory.regretted_at) == (8, 120.0)
+    again = replace(FOUND, upper=6.5)
+    proposal, kept = ask(SLO, again, at=180.0, current=8, memory=memory)
+    assert proposal.replicas == 8
+    assert proposal.detail.endswith("; 8 kept, as the last one that was given up was wanted back")
+    assert ask(SLO, replace(again, upper=6.2), at=180.0, current=8, memory=memory)[0].replicas == 7
+    # An hour later as before, and a jump is no hovering.
+    assert ask(SLO, again, at=3720.0, current=8, memory=kept)[0].replicas == 7
+    _, memory = ask(SLO, replace(FOUND, upper=6.5), at=0.0, current=8)
+    _, memory = ask(SLO, replace(FOUND, upper=6.5), at=60.0, current=7, memory=memory)
+    _, memory = ask(SLO, replace(FOUND, upper=9.2), at=120.0, current=7, memory=memory)
+    assert memory.regretted_at is None

@@ -10,7 +10,6 @@ import numpy as np
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
 from poolwright.capacity.demand import (
-    HISTORY_S,
     PRIOR_INPUT_TOKENS,
     PRIOR_OUTPUT_TOKENS,
     Demand,
@@ -126,17 +125,18 @@ def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float)
     blocks = len(series.needed) // BLOCK_S
     if not blocks:
         return None
-    last = blocks * BLOCK_S
+    last, newest = blocks * BLOCK_S, demand.newest or 0
     known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
-    if demand.seconds < HISTORY_S:
-        # What came before the first second is not known: a batch that fills is no jump of demand.
-        known[: math.ceil(series.decode_s / BLOCK_S)] = False
+    # Before the first request nobody asked yet, and a batch that fills: neither is a jump.
+    since_s = newest - last if demand.asked_since is None else demand.asked_since
+    begun_s = since_s - (newest - last) + series.decode_s
+    known[: max(0, math.ceil(begun_s / BLOCK_S))] = False
     levels, truths, weights = (
         values[-last:].reshape(blocks, BLOCK_S)[known]
         for values in (series.needed, series.felt, series.requests)
     )
     horizon = max(1, math.ceil(horizon_s / BLOCK_S))
-    ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
+    ends = newest - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
     ratios = demand.season.ratios(ends, horizon * BLOCK_S)
     return forecast(levels.mean(axis=1), truths, weights, horizon, quantile, ratios)
 

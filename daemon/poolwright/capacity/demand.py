@@ -57,13 +57,15 @@ class ClassDemand:
 class Demand:
     """All classes of a service, by class number."""
 
-    __slots__ = ("classes", "heard", "newest", "season", "since")
+    __slots__ = ("asked_since", "classes", "heard", "newest", "season", "since")
 
     def __init__(self) -> None:
         self.classes: dict[int, ClassDemand] = {}
         self.newest: int | None = None
         self.since: int | None = None
         """The first second with telemetry."""
+        self.asked_since: int | None = None
+        """The second of the first arrival."""
         self.season = Season()
         """Requests a second of all classes."""
         self.heard = np.zeros(RING_S, dtype=np.bool_)
@@ -110,6 +112,8 @@ class Demand:
         newest = self.newest or 0
         second = at.astype(np.int64)
         inside = (second <= newest + AHEAD_S) & (second > newest - HISTORY_S)
+        if self.asked_since is None and inside.any():
+            self.asked_since = int(second[inside].min())
         for number in np.unique(request_class[inside]).tolist():
             mine = inside & (request_class == number)
             known = self.of(number)

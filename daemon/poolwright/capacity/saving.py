@@ -16,7 +16,9 @@ from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
 from poolwright.forecasting.season import Season
 
-FORMAT: Final = 2
+FORMAT: Final = 3
+WITHOUT_ASKED_SINCE: Final = 2
+"""The format before, whose demand did not say when the first request came."""
 KINDS: Final = {
     kind.__name__: kind
     for kind in (
@@ -45,11 +47,13 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
     Raises msgspec.ValidationError for another format.
     """
     written, *parts = msgspec.msgpack.decode(data, strict=False)
-    if written != FORMAT:
-        msg = f"learned values of format {written}, this version reads {FORMAT}"
+    if written not in {FORMAT, WITHOUT_ASKED_SINCE}:
+        msg = f"learned values of format {written}, this version reads 2 and {FORMAT}"
         raise msgspec.ValidationError(msg)
     demand, pools, holdings, block = parts
     learner.demand = _value(demand)
+    if written == WITHOUT_ASKED_SINCE:
+        learner.demand.asked_since = learner.demand.since
     known = _value(pools)
     learner.pools = {name: known.get(name, pool) for name, pool in learner.pools.items()}
     learner.planner.holdings = _value(holdings)

@@ -64,6 +64,8 @@ def _slo(proposal: Proposal, found: Assessment, share: Share | None, *, past: bo
             f"; fewer only step by step, as no load above {percent(found.capacity.tested)}"
             " was tried yet"
         )
+    elif asked > wanted and proposal.detail.endswith("wanted back"):
+        text += "; fewer later, as the last one that was given up was wanted back"
     elif asked > wanted:
         text += "; fewer once that is clearly below a whole number"
     elif 0 < asked < wanted:

@@ -8,7 +8,7 @@ rule does not hold a pool up or down.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
 from poolwright.model.assessment import Assessment, Share
 from poolwright.model.decision import Proposal
@@ -24,6 +24,9 @@ from poolwright.model.rule import (
 from poolwright.model.signal import Signal
 from poolwright.triggers import learned
 
+REGRET_S: Final = 3600.0
+"""One more that is wanted so soon after one was given up: the need hovers around that count."""
+
 
 @dataclass(frozen=True, slots=True)
 class TriggerMemory:
@@ -34,6 +37,12 @@ class TriggerMemory:
     kept_replicas: int | None = None
     trusted: bool = False
     """A forecast that beats the naive one on this service's own history."""
+    seen_replicas: int | None = None
+    """The count at the last tick."""
+    given_up_at: float | None = None
+    """When a replica was last given up."""
+    regretted_at: float | None = None
+    """When it was wanted back soon after that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ def evaluate(trigger: Trigger, view: View, memory: TriggerMemory) -> tuple[Propo
         case ScheduleTrigger():
             return _schedule(trigger, view), memory
         case SloTrigger():
-            return _slo(trigger, view), memory
+            return _slo(trigger, view, memory)
         case ForecastTrigger():
             return _forecast(trigger, view, memory)
         case _:
@@ -143,8 +152,11 @@ def _target(trigger: TargetTrigger, view: View) -> Proposal:
     return Proposal(trigger.name, "target", replicas, evidence, blind, detail=detail)
 
 
-def _slo(trigger: SloTrigger, view: View) -> Proposal:
-    return learned.slo(
+def _slo(trigger: SloTrigger, view: View, memory: TriggerMemory) -> tuple[Proposal, TriggerMemory]:
+    given_up_at, regretted_at = memory.given_up_at, memory.regretted_at
+    if memory.seen_replicas is not None and view.current < memory.seen_replicas:
+        given_up_at = view.at
+    proposal = learned.slo(
         trigger.name,
         trigger.request_class,
         view.assessments.get(trigger.name),
@@ -152,7 +164,17 @@ def _slo(trigger: SloTrigger, view: View) -> Proposal:
         current=view.current,
         ready=view.ready,
         share=view.share,
+        regretted=_lately(regretted_at, view.at),
     )
+    if proposal.replicas == view.current + 1 and _lately(given_up_at, view.at):
+        given_up_at, regretted_at = None, view.at
+    return proposal, TriggerMemory(
+        seen_replicas=view.current, given_up_at=given_up_at, regretted_at=regretted_at
+    )
+
+
+def _lately(then: float | None, now: float) -> bool:
+    return then is not None and now - then < REGRET_S
 
 
 def _forecast(

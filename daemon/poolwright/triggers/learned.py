@@ -18,6 +18,8 @@ EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
 HYSTERESIS: Final = 0.4
 """By so many replicas the need must be below a count before a larger one is given up."""
+REGRETTED: Final = 0.9
+"""By so many where the last one that was given up was wanted back."""
 
 
 def slo(
@@ -29,6 +31,7 @@ def slo(
     current: int,
     ready: int,
     share: Share | None,
+    regretted: bool = False,
 ) -> Proposal:
     """As many replicas as the SLO needs one start-up time ahead.
 
@@ -51,14 +54,17 @@ def slo(
         # Below what was ever tried, one step at a time: the model may be wrong there.
         careful = _ceil(found.upper / min(1.0, found.capacity.tested + TRIAL))
         # Nor down and up again where the need hovers around a whole number.
-        sure = _ceil(found.upper + HYSTERESIS + backlog)
-        replicas = max(replicas, min(max(careful, sure), current))
+        sure, surer = (_ceil(found.upper + more + backlog) for more in (HYSTERESIS, REGRETTED))
+        least = max(replicas, min(max(careful, sure), current))
+        replicas = max(least, min(surer, current)) if regretted else least
         detail = (
             f"{found.upper:.2f} needed in {found.horizon_s:.0f} s at the "
             f"{found.quantile:.1%} quantile, {found.need:.2f} now"
         )
         if backlog:
             detail += f", {backlog:.2f} for the queue"
+        if replicas > least:
+            detail += f"; {replicas} kept, as the last one that was given up was wanted back"
     if not found.capacity.meets:
         detail += f"; no load of this pool meets the SLO of {request_class}"
     evidence = _evidence(found)
