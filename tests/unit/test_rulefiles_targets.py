@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from poolwright.actuation.registry import make_providers, targets
 from poolwright.clock import VirtualClock
@@ -145,3 +146,112 @@ def test_a_provider_that_is_made_from_a_wrong_target_names_pool_and_key() -> Non
         make_providers([rule], Settings())
     assert str(caught.value).startswith("pool 'main': provider.kubernetes.name: ")
     assert "provider.kubernetes.nmae: " in str(caught.value)
+
+
+TWO = """\
+apiVersion: poolwright/v1
+service: {service}
+pools:
+  - name: {service}-a
+    provider: {{{first}}}
+    replicas: {{min: 1, max: 3}}
+  - name: {service}-b
+    provider: {{{second}}}
+    replicas: {{min: 1, max: 3}}
+"""
+ELSEWHERE = GOOD.replace("inference", "elsewhere")
+
+
+def two(service: str, first: str, second: str) -> str:
+    return TWO.format(service=service, first=first, second=second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (GOOD, GOOD),
+        (GOOD, GOOD.replace("Deployment", "Deployment, apiVersion: apps/v1")),
+        (
+            GOOD.replace("Deployment", "Set, apiVersion: a.io/v1, plural: sets"),
+            GOOD.replace("Deployment", "Set, apiVersion: a.io/v1beta1, plural: sets"),
+        ),
+        ("simulated: {pool: gpu}", "simulated: {pool: gpu}"),
+        ("simulated: {}", "simulated: {pool: chat-a}"),
+    ],
+)
+def test_two_pools_of_a_service_cannot_have_the_same_target(first: str, second: str) -> None:
+    with pytest.raises(RuleFileError) as caught:
+        load_sources({"r.yaml": two("chat", first, second)}, providers=targets())
+    column = len("    provider: {simulated: ") + (1 if "simulated" in second else 2)
+    assert [str(problem) for problem in caught.value.problems] == [
+        (
+            f"r.yaml:8:{column}: the same target as that of pool `chat-a` (also at"
+            f" r.yaml:5:{column}; the two would undo each other's counts: correct one of the"
+            " targets, or keep one pool)"
+        )
+    ]
+
+
+def test_nor_can_pools_of_two_services(tmp_path: Path) -> None:
+    for service in ("chat", "code"):
+        text = two(service, GOOD, ELSEWHERE.replace("chat", service))
+        (tmp_path / f"{service}.yaml").write_text(text)
+    first, second = tmp_path / "chat.yaml", tmp_path / "code.yaml"
+    with pytest.raises(RuleFileError) as caught:
+        Daemon(Settings(rules=tmp_path, data=tmp_path / "data"), VirtualClock())
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line, problem.column) == (str(second), 5, 28)
+    assert problem.message == "the same target as that of pool `chat-a`"
+    assert problem.hint.startswith(f"also at {first}:5:28; ")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        GOOD.replace("Deployment", "StatefulSet"),
+        ELSEWHERE,
+        GOOD.replace("name: chat", "name: code"),
+        # The default context may be this one or another: that is not known here.
+        GOOD.replace("name: chat", "name: chat, context: west"),
+        "simulated: {pool: chat}",
+    ],
+)
+def test_targets_that_differ_or_may_differ_are_not_refused(second: str) -> None:
+    assert load_sources({"r.yaml": two("chat", GOOD, second)}, providers=targets()).services
+
+
+def test_simulated_pools_of_two_services_are_on_two_plants() -> None:
+    sources = {
+        f"{service}.yaml": two(service, "simulated: {pool: gpu}", "simulated: {}")
+        for service in ("chat", "code")
+    }
+    assert len(load_sources(sources, providers=targets()).services) == 2
+
+
+class Silent(BaseModel):
+    """A target of another package that says nothing of what is the same."""
+
+    galaxy: str
+
+
+class Speaking(Silent):
+    def identity(self, service: str, pool: str) -> str:
+        return self.galaxy.lower()
+
+
+def test_targets_of_other_packages_say_it_themselves() -> None:
+    sources = {"r.yaml": two("chat", "nebula: {galaxy: far}", "nebula: {galaxy: Far}")}
+    for model in (None, Silent):
+        assert load_sources(sources, providers={"nebula": model}).services
+    with pytest.raises(RuleFileError, match=r"r\.yaml:8:24: the same target"):
+        load_sources(sources, providers={"nebula": Speaking})
+
+
+def test_what_follows_from_another_mistake_is_no_second_target() -> None:
+    named_alike = two("chat", "simulated: {}", "simulated: {}").replace("chat-b", "chat-a")
+    wrong = two("chat", GOOD, GOOD.replace("kind:", "knd:"))
+    unnamed = two("chat", "simulated: {pool: chat-b}", "simulated: {}").replace("- name:", "- nom:")
+    for text in (named_alike, wrong, unnamed):
+        with pytest.raises(RuleFileError) as caught:
+            load_sources({"r.yaml": text}, providers=targets())
+        assert not [p for p in caught.value.problems if "same target" in p.message]

@@ -4,6 +4,7 @@ So `poolwright check` shows a wrong target at its place, also where no client is
 provider gets what has been checked.
 """
 
+from collections.abc import Hashable
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,6 +28,13 @@ class Target(BaseModel):
         except ValidationError as error:
             wrong = "; ".join(_told(pool, part["loc"], part["msg"]) for part in error.errors())
             raise SettingsError(f"{wrong}. Correct the pool in its rule file.") from error
+
+    def identity(self, service: str, pool: str) -> Hashable | None:  # noqa: ARG002  overridden
+        """What the count is set on, for `pool` of `service`: two pools with equal ones are refused.
+
+        None, as of a target that does not say it: they are never refused.
+        """
+        return None
 
 
 class TargetError(ValueError):

@@ -13,6 +13,7 @@ from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.fights import check_fights
 from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
 from poolwright.rulefiles.shapes import RuleFile
+from poolwright.rulefiles.targets import check_targets_of_all
 from poolwright.rulefiles.validating import validate
 
 SUFFIXES: Final = (".yaml", ".yml")
@@ -55,9 +56,9 @@ def _unreadable(path: Path, error: OSError) -> Problem:
 def load(path: Path | str, *, providers: Providers | None = None) -> RuleSet:
     """Raise RuleFileError with all problems of all files.
 
-    With `providers`, a pool of any other provider and a target that its provider does not know
-    are problems, too; without, that is left to whoever makes the providers, so that rules can be
-    read where their provider is not installed.
+    With `providers`, a pool of any other provider, a target that its provider does not know and
+    one that two pools have are problems, too; without, that is left to whoever makes the
+    providers, so that rules can be read where their provider is not installed.
     """
     path = Path(path)
     try:
@@ -98,6 +99,8 @@ def _read_services(documents: Sequence[Document], providers: Providers | None) -
                 document.add(("service",), message, hint)
             found.setdefault(service.service, (document, service))
     check_pools_of_all(found.values())
+    if providers is not None:
+        check_targets_of_all(found.values(), providers)
     return Services(found, complete)
 
 

@@ -1,9 +1,10 @@
 """Which Kubernetes object a pool is: of a usual kind, or of any that has a scale subresource."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator
+from typing_extensions import override
 
 from poolwright.actuation.target import Target, TargetError, Text
 
@@ -41,3 +42,9 @@ class KubernetesTarget(Target):
         """API version and plural."""
         version, plural = KNOWN.get(self.kind, ("", ""))
         return self.api_version or version, self.plural or plural
+
+    @override
+    def identity(self, service: str, pool: str) -> Hashable:
+        """Versions of a group show the same objects. Which context is the default is not known."""
+        group = self.resource()[0].rpartition("/")[0]
+        return self.context, group, self.kind, self.namespace, self.name
