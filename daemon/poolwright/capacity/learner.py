@@ -56,6 +56,9 @@ class ServiceLearner:
         self.pools = {
             pool.name: self.pools.get(pool.name) or PoolLearner(pool) for pool in service.pools
         }
+        names = {rule.name for rule in service.classes} if _compares(service) else set()
+        for pool in self.pools.values():
+            pool.ended = {name: times for name, times in pool.ended.items() if name in names}
         self.block = Block()
 
     def hear(self, at: float, times: Iterable[Floats]) -> None:
@@ -85,6 +88,7 @@ class ServiceLearner:
             self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
         # Who shared a batch with whom cannot be told of requests that do not name their replica.
         named = batch.replica != self._names.find("")
+        compares = _compares(service)
         for name, pool in self.pools.items():
             number = self._names.find(name)
             mine = (batch.pool == (-1 if number is None else number)) & batch.ok
@@ -98,6 +102,8 @@ class ServiceLearner:
                 if len(these):
                     note = pool.note_outcomes if pool.speed.learned else pool.note_early
                     note(rule, batch, these)
+                    if compares:
+                        pool.note_times(rule.name, batch, these)
 
     def remember(self, first_bin: int, per_s: Floats) -> int:
         """Takes requests a second of past bins (of `season.BIN_S`) from another record.
@@ -160,3 +166,9 @@ class ServiceLearner:
             known = assess(self.demand, self.pools[rule.name], rule, question, shares, at)
             self.block.assessed[rule.name, trigger.name] = known
         return known
+
+
+def _compares(service: ServiceRule) -> bool:
+    """Whether an accelerator's measured times may be a reason to use it."""
+    return any(p.advantage is not None and p.advantage.performance is not None
+               for p in service.pools)  # fmt: skip

@@ -15,10 +15,18 @@ from typing import Final
 from poolwright.capacity.advantage import Case, Holding, judge
 from poolwright.capacity.allocation import Mix, Option, allocate
 from poolwright.capacity.assessing import assess
+from poolwright.capacity.comparing import NOTHING, compare
 from poolwright.capacity.demand import Demand
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.question import question_of
-from poolwright.model.assessment import Advantage, Alternative, Assessment, Basis, Share
+from poolwright.model.assessment import (
+    Advantage,
+    Alternative,
+    Assessment,
+    Basis,
+    Comparison,
+    Share,
+)
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRole, PoolRule, ServiceRule, SloTrigger
 
@@ -72,7 +80,7 @@ class Planner:
             for pool in service.pools
         }
         advantages = {
-            pool.name: self._advantage(service, pool, options, found, demand, classes, at)
+            pool.name: self._advantage(service, pool, options, found, demand, classes, pools, at)
             for pool in service.pools
             if pool.role is PoolRole.ACCELERATOR and pool.advantage is not None
         }
@@ -92,6 +100,7 @@ class Planner:
         found: Needs,
         demand: Demand,
         classes: Mapping[int, str],
+        pools: Mapping[str, PoolLearner],
         at: float,
     ) -> Advantage:
         others = [
@@ -128,6 +137,9 @@ class Planner:
                 name in found[other] and found[other][name].capacity.meets for other in defaults
             )
         )
+        rule = pool.advantage
+        assert rule is not None  # noqa: S101  asked for only where there is one
+        compared = () if rule.performance is None else _compared(service, pool, found, pools, at)
         case = Case(
             pool=pool.name,
             unreachable=unreachable,
@@ -137,9 +149,8 @@ class Planner:
             utilisation=min(1.0, taken / count) if count else None,
             basis=_basis(mine),
             default_basis=_basis(found[defaults[0]]) if defaults else Basis.PRIOR,
+            comparisons=compared,
         )
-        rule = pool.advantage
-        assert rule is not None  # noqa: S101  asked for only where there is one
         return judge(case, rule, self.holdings.setdefault(pool.name, Holding()), at)
 
     def _granted(self, pool: str) -> bool:
@@ -173,6 +184,29 @@ def _needs(
         }
         for pool in service.pools
     }
+
+
+def _compared(
+    service: ServiceRule,
+    pool: PoolRule,
+    found: Needs,
+    pools: Mapping[str, PoolLearner],
+    at: float,
+) -> tuple[Comparison, ...]:
+    """How long requests took in it and in the default pools, of the classes that both serve."""
+    mine = pools[pool.name].ended
+    compared: list[Comparison] = []
+    for rule in service.classes:
+        name = rule.name
+        defaults = {
+            other.name: pools[other.name].ended.get(name, NOTHING)
+            for other in service.pools
+            if other.role is PoolRole.DEFAULT and name in found[other.name]
+        }
+        # What never ran there is judged by no p95.
+        if defaults and name in mine and name in found[pool.name]:
+            compared += compare(rule, mine[name], defaults, at)
+    return tuple(compared)
 
 
 def _wanted(assessment: Assessment) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.drift import Drift
+from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.speed import PRIOR, Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
 from poolwright.model.rule import ClassRule, PoolRule
@@ -25,8 +26,8 @@ LATENT: Final = 0.9
 class PoolLearner:
     """What is learned of one pool."""
 
-    __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "felt",
-                 "felt_at", "gauges", "grown_at", "outcomes", "ready", "ready_at",
+    __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "ended",
+                 "felt", "felt_at", "gauges", "grown_at", "outcomes", "ready", "ready_at",
                  "refitted_at", "short", "speed", "startups")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
@@ -54,6 +55,8 @@ class PoolLearner:
         self.early_ended = 0
         self.early_missed = 0
         """Before the speed is learned: of the requests that came since then, what ended so far."""
+        self.ended: dict[str, EndedTimes] = {}
+        """By class, how long requests took lately; only where an accelerator is compared by it."""
 
     def gauge(self, batch: ReplicaBatch, mine: Bools) -> None:
         """Takes the newest running and waiting of each replica."""
@@ -144,6 +147,12 @@ class PoolLearner:
         rows: Floats = np.column_stack((batch.at[mine] - took_s, batch.at[mine], missed))
         rows = rows[avoidable]
         self.outcomes.append((rule.attainment, rows))
+
+    def note_times(self, request_class: str, batch: RequestBatch, mine: Index) -> None:
+        """Keeps how long requests of a class took, for the p95 of the last minutes."""
+        self.ended.setdefault(request_class, EndedTimes()).note(
+            batch.at[mine], batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine]
+        )
 
     def note_early(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
         """Counts what missed its SLO while nothing is learned yet, with the replicas of now."""

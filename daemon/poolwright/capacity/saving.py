@@ -10,6 +10,7 @@ from poolwright.capacity.advantage import Holding
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.demand import ClassDemand, Demand
 from poolwright.capacity.drift import Drift
+from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
@@ -26,6 +27,7 @@ KINDS: Final = {
         ClassDemand,
         Demand,
         Drift,
+        EndedTimes,
         PoolLearner,
         Season,
         SpeedEstimator,
@@ -55,9 +57,20 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
     if written == WITHOUT_ASKED_SINCE:
         learner.demand.asked_since = learner.demand.since
     known = _value(pools)
-    learner.pools = {name: known.get(name, pool) for name, pool in learner.pools.items()}
+    learner.pools = {
+        name: _completed(known[name], pool) if name in known else pool
+        for name, pool in learner.pools.items()
+    }
     learner.planner.holdings = _value(holdings)
     learner.block = msgspec.msgpack.decode(block, type=Block)
+
+
+def _completed(pool: PoolLearner, new: PoolLearner) -> PoolLearner:
+    """What an older version did not know yet is as in a new learner."""
+    for slot in PoolLearner.__slots__:
+        if not hasattr(pool, slot):
+            setattr(pool, slot, getattr(new, slot))
+    return pool
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value

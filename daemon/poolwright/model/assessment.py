@@ -119,6 +119,28 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """The p95 of one time of a class, of requests that ended in the last ten minutes.
+
+    Unknown (None) where too few ended there, or none of late.
+    """
+
+    request_class: str
+    time: str
+    """`ttft`, `itl` or `e2e`: one that the class's SLO names."""
+    requests: int
+    """That ended in the accelerator."""
+    p95_s: float | None
+    default_pool: str
+    """Of the default pools that serve the class, the one with the smallest p95."""
+    default_requests: int
+    default_p95_s: float | None
+    margin: float | None
+    """Share of the default pool's p95 by which the accelerator's is smaller; below 0: it is
+    larger. None where one of them is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class Advantage:
     """Whether an accelerator pool may grow, and the evidence for it."""
 
@@ -141,6 +163,11 @@ class Advantage:
     """Where the accelerator's speed comes from."""
     default_basis: Basis
     alternatives: tuple[Alternative, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    """Measured times against those of the default pools; none where the rules name no
+    `performance`, before anything ended in the accelerator, and in older records."""
+    required_p95_margin: float | None = None
+    """The rules' `performance`."""
 
 
 @dataclass(frozen=True, slots=True)
