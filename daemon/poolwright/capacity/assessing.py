@@ -24,6 +24,7 @@ from poolwright.model.sample import Bools, Floats
 
 LEVEL_S: Final = 120
 SUSTAINED_S: Final = 300
+LEAST_TREND_S: Final = 30
 REACTION_S: Final = 10.0
 """From a need to an order: a block, a tick and the provider's answer."""
 
@@ -92,12 +93,12 @@ def assess(
         horizon_s=horizon_s,
         startup_s=startup_s,
         startups=len(pool.startups.seconds),
-        history_s=float(demand.seconds),
+        history_s=float(demand.asked_s),
         skill=None if found is None else found.skill,
         models={}
         if found is None
         else {name: ModelForecast(*figures) for name, figures in found.models.items()},
-        peak=float(modelled[known].max(initial=0.0)) * factor,
+        peak=_peak(demand, modelled, load.decode_s, horizon_s) * factor,
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
         early_miss_rate=pool.early_miss_rate,
@@ -125,20 +126,31 @@ def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float)
     blocks = len(series.needed) // BLOCK_S
     if not blocks:
         return None
-    last, newest = blocks * BLOCK_S, demand.newest or 0
+    last = blocks * BLOCK_S
     known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
     # Before the first request nobody asked yet, and a batch that fills: neither is a jump.
-    since_s = newest - last if demand.asked_since is None else demand.asked_since
-    begun_s = since_s - (newest - last) + series.decode_s
-    known[: max(0, math.ceil(begun_s / BLOCK_S))] = False
+    before_s = last - demand.asked_s + series.decode_s
+    known[: max(0, math.ceil(before_s / BLOCK_S))] = False
     levels, truths, weights = (
         values[-last:].reshape(blocks, BLOCK_S)[known]
         for values in (series.needed, series.felt, series.requests)
     )
     horizon = max(1, math.ceil(horizon_s / BLOCK_S))
-    ends = newest - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
+    ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
     ratios = demand.season.ratios(ends, horizon * BLOCK_S)
     return forecast(levels.mean(axis=1), truths, weights, horizon, quantile, ratios)
+
+
+def _peak(demand: Demand, modelled: Floats, decode_s: float, horizon_s: float) -> float:
+    """The highest need so far, and as much more as it has been growing in a horizon."""
+    known = demand.known(len(modelled))
+    peak = float(modelled[known].max(initial=0.0))
+    known[: len(modelled) - demand.asked_s + math.ceil(decode_s)] = False
+    at = np.flatnonzero(known).astype(np.float64)
+    if len(at) < LEAST_TREND_S:
+        return peak
+    slope = np.polyfit(at, modelled[known], 1)[0]
+    return peak + max(0.0, float(slope)) * horizon_s
 
 
 def _capacity(

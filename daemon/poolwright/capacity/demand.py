@@ -137,6 +137,12 @@ class Demand:
             return 0
         return min(self.newest - self.since + 1, HISTORY_S)
 
+    @property
+    def asked_s(self) -> int:
+        """Seconds of history since the first arrival; all of it while none came."""
+        since = self.since if self.asked_since is None else self.asked_since
+        return min(self.seconds, (self.newest or 0) - (since or 0) + 1)
+
     def order(self, last: int) -> Index:
         """Indices of the last seconds, oldest first."""
         newest = self.newest or 0
