@@ -111,6 +111,32 @@ def test_two_slow_faults_multiply_and_replicas_ordered_meanwhile_are_slow():
     assert request["itl_s"] == pytest.approx(0.1)
 
 
+def test_one_slow_replica_is_the_oldest_that_is_not_slow_yet_and_only_that():
+    p = plant(
+        Fault(90.0, FaultKind.SLOW_REPLICA, 1000.0, 2.0),
+        Fault(95.0, FaultKind.SLOW_REPLICA, 1000.0, 5.0),
+        Fault(96.0, FaultKind.SLOW, 1000.0, 3.0),
+        Fault(97.0, FaultKind.SLOW_REPLICA, 20.0, 7.0),
+        Fault(98.0, FaultKind.SLOW_REPLICA, 20.0, 9.0),  # nobody is left
+        itl_base_s=0.01,
+        itl_per_request_s=0.0,
+    )
+    p.set_replicas("gpu", 3, at=START)
+    p.advance(START + 99.0)
+    for number in range(3):
+        p.submit(Arrival(START + 100.0 + number, "a", 10, 101))
+    events = p.advance(START + 130.0)
+    p.set_replicas("gpu", 0, at=START + 130.0)  # those that are slow alone are gone
+    p.set_replicas("gpu", 1, at=START + 130.0)
+    p.submit(Arrival(START + 200.0, "a", 10, 101))
+    ended = [e for e in events + p.advance(START + 400.0) if e["type"] == "request"]
+    slow = {e["replica"]: round(e["itl_s"], 4) for e in ended}
+    assert slow["gpu-1"] == 0.06
+    assert slow["gpu-2"] == 0.15
+    assert slow["gpu-3"] == pytest.approx(0.18, abs=0.03)  # 0.21 for a while, then 0.03
+    assert slow["gpu-4"] == 0.03
+
+
 FAULTS = st.builds(
     Fault,
     at_s=st.floats(0, 300),

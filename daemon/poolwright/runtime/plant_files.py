@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from poolwright.errors import RuleFileError
+from poolwright.errors import Problem, RuleFileError
 from poolwright.model.rule import ServiceRule
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.loading import sources_of
@@ -18,6 +18,7 @@ from poolwright.simulation.spec import Fault, FaultKind, PlantSpec, PoolSpec, pl
 
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 MOMENTARY = FaultKind.REPLICA_DIES
+SLOWING = (FaultKind.SLOW, FaultKind.SLOW_REPLICA)
 
 
 class SpeedShape(Shape):
@@ -45,7 +46,7 @@ class FaultShape(Shape, title="Fault"):
         if (self.lasts is None) != (self.kind is MOMENTARY):
             need = "has no `lasts`, it is over at once" if self.lasts else "needs `lasts`"
             raise ValueError(f"{self.kind} {need}")
-        if (self.factor is None) != (self.kind is not FaultKind.SLOW):
+        if (self.factor is None) != (self.kind not in SLOWING):
             need = "has no `factor`" if self.factor else "needs a `factor`, such as 2.5"
             raise ValueError(f"{self.kind} {need}")
         return self
@@ -72,12 +73,11 @@ class PlantFile(Shape):
 
 
 def load_plant(path: Path, service: ServiceRule) -> PlantSpec:
-    """The plant of a file. What the file does not say is the rule file's; see `plant_for`.
+    """The plant of a file, or of the folder's file for the service; see `plant_for` for the rest.
 
     Raises RuleFileError with every problem, each with file, line and column.
     """
-    (file, text), *_ = sources_of(path).items()
-    document = read(file, text)
+    document = _choose(path, service)
     shape = validate(document, PlantFile)
     if shape is not None and not document.problems:
         _check(document, shape, service)
@@ -89,6 +89,30 @@ def load_plant(path: Path, service: ServiceRule) -> PlantSpec:
         for spec in plant_for(service).pools
     )
     return PlantSpec(service.service, pools, shape.sample_interval)
+
+
+def _choose(path: Path, service: ServiceRule) -> Document:
+    """The only file, whatever it is, or the only one of several that is the service's."""
+    documents = [read(file, text) for file, text in sources_of(path).items()]
+    if len(documents) == 1:
+        return documents[0]
+    plants = {document.file: _plant_of(document) for document in documents}
+    found = [document for document in documents if plants[document.file] == service.service]
+    if len(found) == 1:
+        return found[0]
+    name = f"service `{service.service}`"
+    if found:
+        message = f"{len(found)} plant files of {name}: {', '.join(d.file for d in found)}"
+    else:
+        there = ", ".join(f"{file} (`{plant}`)" for file, plant in plants.items() if plant)
+        message = f"no plant file of {name}; there are: {there or 'none'}"
+    raise RuleFileError((Problem(str(path), 1, 1, message, "name the file itself"),))
+
+
+def _plant_of(document: Document) -> str | None:
+    value = document.value
+    plant = value.get("plant") if isinstance(value, dict) else None
+    return plant if isinstance(plant, str) else None
 
 
 def _check(document: Document, shape: PlantFile, service: ServiceRule) -> None:

@@ -254,6 +254,9 @@ class Plant:
             self._die(pool, [r for r in pool.replicas if r.ready][:1], at)
         elif fault.kind is FaultKind.POOL_LOST:
             self._die(pool, list(pool.replicas), at)
+        elif fault.kind is FaultKind.SLOW_REPLICA:
+            pool.slow_one(fault)
+            self._throttle(pool, at)
         elif fault.kind is FaultKind.SLOW:
             self._throttle(pool, at)
 
@@ -262,8 +265,8 @@ class Plant:
         self._fill(pool, at)
 
     def _throttle(self, pool: Pool, at: float) -> None:
-        slowdown = pool.slowdown(at)
         for replica in pool.replicas:
+            slowdown = pool.slowdown(at, replica)
             if replica.slowdown != slowdown:
                 replica.throttle(slowdown, at)
                 if replica.steps:

@@ -22,6 +22,8 @@ class Pool:
         """The count granted last. A replica that died is owed until it can be ordered again."""
         self.faults: list[tuple[float, float, Fault]] = []
         """Beginning and end in the plant's own time."""
+        self.slowed: dict[Fault, Replica] = {}
+        """Which replica each fault of the kind SLOW_REPLICA has hit."""
         self._open: list[tuple[int, int, Replica]] = []
         self._listed: dict[int, int] = {}
         self._ordered = 0
@@ -38,12 +40,24 @@ class Pool:
         """True while a fault of that kind lasts."""
         return any(begin <= at < end and fault.kind == kind for begin, end, fault in self.faults)
 
-    def slowdown(self, at: float) -> float:
+    def slowdown(self, at: float, replica: Replica | None = None) -> float:
+        """Of every replica; of this one by the faults that have hit it alone, too."""
         return math.prod(
             fault.factor
             for begin, end, fault in self.faults
-            if fault.kind is FaultKind.SLOW and begin <= at < end
+            if begin <= at < end
+            and (
+                fault.kind is FaultKind.SLOW
+                or (replica is not None and self.slowed.get(fault) is replica)
+            )
         )
+
+    def slow_one(self, fault: Fault) -> None:
+        """The fault hits the oldest ready replica that none of its kind has hit."""
+        hit = set(map(id, self.slowed.values()))
+        found = next((r for r in self.replicas if r.ready and id(r) not in hit), None)
+        if found is not None:
+            self.slowed[fault] = found
 
     # --- orders ----------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ class FaultKind(StrEnum):
     """Nothing more than was granted before can be ordered while it lasts."""
     SLOW = "slow"
     """Steps take `factor` times as long while it lasts: throttling."""
+    SLOW_REPLICA = "slow_replica"
+    """The same of one ready replica, the oldest that no fault of this kind has slowed yet."""
     API_UNREACHABLE = "api_unreachable"
     """The provider's API answers nobody while it lasts; the replicas go on."""
 
