@@ -165,6 +165,46 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
         load_plant(tmp_path / "nowhere.yaml", SERVICE)
 
 
+def folder(tmp_path: Path, **plants: str) -> Path:
+    for name, plant in plants.items():
+        text = f"apiVersion: poolwright/v1\nplant: {plant}\nsample_interval: 2s\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return tmp_path
+
+
+def test_of_a_folder_the_file_of_the_service_is_taken(tmp_path):
+    spec = load_plant(folder(tmp_path, a="[", b="code", c="chat"), SERVICE)
+    assert (spec.service, spec.sample_interval_s) == ("chat", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("plants", "message"),
+    [
+        (
+            {"a": "chat", "b": "chat", "c": "code"},
+            "2 plant files of service `chat`: {0}/a.yaml, {0}/b.yaml (name the file)",
+        ),
+        (
+            {"b": "code", "c": "[]"},
+            "no plant file of service `chat`; there are: {0}/b.yaml (`code`) (name the file)",
+        ),
+        (
+            {"a": "", "b": ""},
+            "no plant file of service `chat`; there are: none (name the file)",
+        ),
+    ],
+)
+def test_a_folder_that_leaves_it_open_is_refused(tmp_path, plants, message):
+    with pytest.raises(RuleFileError) as caught:
+        load_plant(folder(tmp_path, **plants), SERVICE)
+    assert str(caught.value) == f"{tmp_path}:1:1: {message.format(tmp_path)}"
+
+
+def test_the_only_file_of_a_folder_is_told_whose_it_is(tmp_path):
+    with pytest.raises(RuleFileError, match=r"a\.yaml:2:8: the rules are of service `chat`"):
+        load_plant(folder(tmp_path, a="code"), SERVICE)
+
+
 def test_the_example_belongs_to_the_rules_of_the_demo():
     service = rulefiles.load(ROOT / "rules" / "coding-assistant.yaml").services[0]
     spec = load_plant(ROOT / "rules" / "plants" / "coding-assistant.yaml", service)

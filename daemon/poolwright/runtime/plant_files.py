@@ -106,7 +106,7 @@ def _choose(path: Path, service: ServiceRule) -> Document:
     else:
         there = ", ".join(f"{file} (`{plant}`)" for file, plant in plants.items() if plant)
         message = f"no plant file of {name}; there are: {there or 'none'}"
-    raise RuleFileError((Problem(str(path), 1, 1, message, "name the file itself"),))
+    raise RuleFileError((Problem(str(path), 1, 1, message, "name the file"),))
 
 
 def _plant_of(document: Document) -> str | None:
