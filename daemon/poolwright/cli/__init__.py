@@ -1,7 +1,8 @@
 """The command line.
 
-Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences),
-2 wrong use or settings, 3 something outside failed (Kafka, journal, provider), 130 interrupted.
+Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences), 2 wrong use or
+settings, 3 something outside failed (Kafka, journal, provider), 130 interrupted. What is mended in
+a rule file is 1, also when the daemon starts; what is mended in the environment is 2.
 
 Commands import what they need when they run, so that `poolwright --help` answers at once.
 """

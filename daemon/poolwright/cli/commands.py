@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from poolwright.cli import EXIT_NO, EXIT_OUTSIDE, EXIT_USAGE
+from poolwright.cli.environment import read_settings
 from poolwright.errors import RuleFileError
-from poolwright.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Autoscaler of LLM fleets.")
 traces = typer.Typer(no_args_is_help=True, help="Traces of recorded decisions.")
@@ -50,7 +50,7 @@ def run() -> None:
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    settings = Settings()
+    settings = read_settings()
 
     async def serve() -> None:
         await Daemon(settings, make_clock(settings.clock)).run()
@@ -122,7 +122,10 @@ def replay(
     trace: Annotated[Path, typer.Argument(help="A trace, or a journal (.db) to decide again.")],
     rules: Annotated[Path | None, typer.Option(help="Rule file or directory.")] = None,
     plant: Annotated[
-        Path | None, typer.Option(help="Plant file; default: what the rule file says of its pools.")
+        Path | None,
+        typer.Option(
+            help="Plant file, or a folder with the service's; default: as the rule file says."
+        ),
     ] = None,
     service: Annotated[
         str | None, typer.Option(help="Which service; default: the only one.")
@@ -155,7 +158,10 @@ def backtest(
         float, typer.Option(min=0.01, help="Of journals and Prometheus: how much, the newest.")
     ] = 1.0,
     plant: Annotated[
-        Path | None, typer.Option(help="Plant file; default: what the rule file says of its pools.")
+        Path | None,
+        typer.Option(
+            help="Plant file, or a folder with the service's; default: as the rule file says."
+        ),
     ] = None,
     service: Annotated[
         str | None, typer.Option(help="Which service; default: the only one.")
@@ -209,7 +215,7 @@ def backtest(
         jobs=jobs,
         prometheus=prometheus,
         days=days,
-        history=Settings().history,
+        history=read_settings().history,
     )
     raise typer.Exit(run_backtest(options, out, err, as_json_text=as_json))
 
@@ -223,7 +229,7 @@ def explain(
     from poolwright.runtime.explaining import explain_from  # noqa: PLC0415
     from poolwright.runtime.timekeeping import make_clock  # noqa: PLC0415
 
-    settings = Settings()
+    settings = read_settings()
     journal, now = settings.data / "journal.db", make_clock(settings.clock).now()
     if not explain_from(journal, decision, out, now, as_json=as_json):
         err.print(f"no pool or decision {decision!r} in {journal}; try `poolwright explain last`")
@@ -240,7 +246,7 @@ def rebuild_traces(
     """Sends the spans of recorded decisions to the OTLP endpoint again, with the same ids."""
     from poolwright.runtime.rebuilding import rebuild  # noqa: PLC0415
 
-    raise typer.Exit(rebuild(Settings(), since, decision, out, err))
+    raise typer.Exit(rebuild(read_settings(), since, decision, out, err))
 
 
 @app.command()
@@ -250,7 +256,7 @@ def status(as_json: AsJson = False) -> None:
 
     from poolwright.record.status_view import status_view  # noqa: PLC0415
 
-    settings = Settings()
+    settings = read_settings()
     url = f"http://{settings.http_host}:{settings.http_port}/status"
     try:
         answer = httpx2.get(url, timeout=5.0)
