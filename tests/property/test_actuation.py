@@ -47,7 +47,7 @@ class Target:
             raise FAULTS[fault](fault)
         return PoolReport("p", 0.0, self.desired, self.desired)
 
-    async def set_replicas(self, count: int, *, key: str) -> None:
+    async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
         self.calls += 1
         self.running += 1
         self.most_running = max(self.most_running, self.running)

@@ -27,6 +27,7 @@ class Target:
         self.ready = desired
         self.set_faults: list[BaseException | str] = []
         self.calls: list[tuple[int, str]] = []
+        self.drained: list[tuple[str, ...]] = []
         self.hang_read = False
 
     async def read(self) -> PoolReport:
@@ -34,8 +35,9 @@ class Target:
             await asyncio.Event().wait()
         return PoolReport("p", 0.0, self.desired, self.ready)
 
-    async def set_replicas(self, count: int, *, key: str) -> None:
+    async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
         self.calls.append((count, key))
+        self.drained.append(tuple(drain))
         fault = self.set_faults.pop(0) if self.set_faults else None
         if fault == "lost":
             self.desired = self.ready = count

@@ -1,7 +1,7 @@
 """Provider calls made safe: a time limit around each, only the errors of `provider`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from poolwright.actuation.provider import CallError, Provider, Unreachable
@@ -54,8 +54,9 @@ class Observed:
     async def read(self) -> PoolReport:
         return await self._observe("read", self._provider.read())
 
-    async def set_replicas(self, count: int, *, key: str) -> None:
-        await self._observe("set_replicas", self._provider.set_replicas(count, key=key))
+    async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
+        call = self._provider.set_replicas(count, key=key, drain=drain)
+        await self._observe("set_replicas", call)
 
     async def close(self) -> None:
         await self._provider.close()

@@ -254,7 +254,7 @@ class Executor:
         await self._called(
             lane,
             action,
-            action.provider.set_replicas(decision.desired, key=decision.id),
+            action.provider.set_replicas(decision.desired, key=decision.id, drain=decision.drain),
             "set_replicas",
         )
 

@@ -5,7 +5,7 @@ An adapter holds the API and nothing else. Retries, deadlines, circuits and conf
 adapter is small.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol
 
 from poolwright.errors import ProviderError
@@ -20,8 +20,13 @@ class Provider(Protocol):
     async def read(self) -> PoolReport:
         """What the target has now, and which count it was last told."""
 
-    async def set_replicas(self, count: int, *, key: str) -> None:
-        """Ask for an absolute count; a repeat of `key` (the decision's id) has no effect."""
+    async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
+        """Ask for an absolute count; a repeat of `key` (the decision's id) has no effect.
+
+        `drain` names replicas, as telemetry does, that are to go first when the count falls: a
+        wish that never keeps the count from being set. Where the API cannot say which replicas
+        go, it is ignored.
+        """
 
     async def close(self) -> None:
         """Release connections; nothing is called afterwards."""

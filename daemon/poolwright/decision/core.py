@@ -5,12 +5,13 @@ reuse the buffers of the state that it is given; the state given must not be use
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from poolwright.decision.decide import decide_pool
 from poolwright.decision.fleet import claim_of, share_out
 from poolwright.decision.folding import fold, take_over
 from poolwright.decision.memory import PoolMemory
-from poolwright.decision.seeing import assessments_of, plan_of, signals_of
+from poolwright.decision.seeing import assessments_of, loads_of, plan_of, signals_of
 from poolwright.decision.state import CoreState, known_count, other_cost, report_of, use_rules
 from poolwright.model.decision import Decision, FleetRoom, PoolInputs
 from poolwright.model.rule import ServiceRule
@@ -84,7 +85,8 @@ def _decide_service(
             rooms.get(pool.name),
         )
         memory = state.memories.get(pool.name, PoolMemory())
-        memory, decision = decide_pool(service, pool, inputs, memory)
+        loads = partial(loads_of, state, service.service, pool.name, tick.at)
+        memory, decision = decide_pool(service, pool, inputs, memory, loads)
         state.memories[pool.name] = memory
         if decision is None:
             state.checks += 1

@@ -6,20 +6,23 @@ what the fleet asks back.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from poolwright.decision.draining import least_loaded
 from poolwright.decision.limits import Draft, apply_limits, asked_back, claim, give_back, keeps
 from poolwright.decision.memory import (
     Command,
+    Leaving,
     PoolMemory,
     Recorded,
     current_count,
     decode_memory,
     encode_memory,
     fold_count,
+    fold_leaving,
     fold_wish,
     last_count,
 )
@@ -30,12 +33,15 @@ from poolwright.model.decision import (
     PoolInputs,
     Proposal,
     Reason,
+    ReplicaLoad,
 )
 from poolwright.model.rule import Mode, PoolRule, ServiceRule
 from poolwright.model.signal import SignalStatus
 from poolwright.triggers import TriggerMemory, View, evaluate
 
 FLEET = frozenset({Reason.FLEET_BUDGET, Reason.FLEET_STOCK})
+Loads = Callable[[], Iterable[ReplicaLoad]]
+"""What the pool's replicas have to do, those of which it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,16 @@ class Verdict:
 
 
 def decide_pool(
-    service: ServiceRule, pool: PoolRule, inputs: PoolInputs, memory: PoolMemory
+    service: ServiceRule,
+    pool: PoolRule,
+    inputs: PoolInputs,
+    memory: PoolMemory,
+    loads: Loads | None = None,
 ) -> tuple[PoolMemory, Decision | None]:
-    """The decision, or None when this was a check: an evaluation that found nothing new."""
+    """The decision, or None when this was a check: an evaluation that found nothing new.
+
+    `loads` is asked only where replicas go; without it, `inputs` has what was recorded of them.
+    """
     before = memory
     verdict, memory = _judge(service, pool, inputs, memory)
     if not _is_news(verdict, inputs, memory.recorded, service.heartbeat_s):
@@ -61,6 +74,10 @@ def decide_pool(
     if not any(effect.limit in FLEET for effect in verdict.limits):
         # Of no influence, and so no part of the record: it is decided again without.
         inputs = replace(inputs, fleet=None)
+    if verdict.outcome is Outcome.SCALE_DOWN:
+        known = inputs.least_loaded if loads is None else loads()
+        first = least_loaded(known, memory, verdict.current - verdict.desired)
+        inputs = replace(inputs, least_loaded=first)
     decision = _decision(verdict, pool, inputs, encode_memory(before))
     recorded = Recorded(
         inputs.at,
@@ -79,6 +96,9 @@ def decide_pool(
             inputs.at,
             _reach_s(service),
         )
+    if decision.drain:
+        left = Leaving(decision.id, inputs.at, decision.drain)
+        memory = replace(memory, leaving=(*memory.leaving, left))
     return memory, decision
 
 
@@ -97,6 +117,7 @@ def _judge(
     service: ServiceRule, pool: PoolRule, inputs: PoolInputs, memory: PoolMemory
 ) -> tuple[Verdict, PoolMemory]:
     report = inputs.report
+    memory = fold_leaving(memory, inputs.at)
     if report is None:
         count = last_count(memory)
         verdict = Verdict(count, count, Outcome.BLOCKED, Reason.UNKNOWN_POOL, (), ())

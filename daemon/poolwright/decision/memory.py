@@ -23,6 +23,8 @@ KEPT_CAUSES = frozenset({"not_ready_in_time", "daemon_restarted", "stopping", "s
 """Given up after the provider may well have obeyed: the next report says what became of it."""
 FAILURE_BACKOFF_S = 5.0
 FAILURE_BACKOFF_MAX_S = 300.0
+LEAVING_S = 600.0
+"""A replica that was told to go is believed to be going for so long: it ends its requests first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ class Command:
     changed_before_at: float | None
     """The pool's last change before this one: what a refusal goes back to."""
     in_flight: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The replicas that a decision named to go first."""
+
+    decision_id: str
+    at: float
+    replicas: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,8 @@ class PoolMemory:
     """It may not shrink now, whoever asks: telemetry is unhealthy, or a freeze is active."""
     startup_s: tuple[float, ...] = ()
     """The last measured start-up times, at most 20."""
+    leaving: tuple[Leaving, ...] = ()
+    """What was told to go within the last `LEAVING_S`, the newest last."""
 
 
 _decode = msgspec.json.Decoder(PoolMemory)
@@ -106,6 +119,9 @@ def fold_action(  # noqa: PLR0911  one line a status
     """What an action's progress changes in the pool's memory."""
     if action.startup_s is not None:
         memory = replace(memory, startup_s=(*memory.startup_s, action.startup_s)[-20:])
+    if _never_happened(action):
+        stays = tuple(left for left in memory.leaving if left.decision_id != action.decision_id)
+        memory = replace(memory, leaving=stays)
     command = memory.command
     if command is None or command.decision_id != action.decision_id:
         return memory
@@ -141,6 +157,18 @@ def fold_action(  # noqa: PLR0911  one line a status
             return memory
         case _:
             assert_never(action.status)
+
+
+def _never_happened(action: ActionReport) -> bool:
+    given_up = action.status is ActionStatus.GIVEN_UP and action.cause not in KEPT_CAUSES
+    return given_up or action.status is ActionStatus.REFUSED
+
+
+def fold_leaving(memory: PoolMemory, at: float) -> PoolMemory:
+    """Forgets what was told to go so long ago that it has left, or was never let go."""
+    if not memory.leaving or at - memory.leaving[0].at <= LEAVING_S:
+        return memory
+    return replace(memory, leaving=tuple(x for x in memory.leaving if at - x.at <= LEAVING_S))
 
 
 def _undo(memory: PoolMemory, command: Command) -> PoolMemory:

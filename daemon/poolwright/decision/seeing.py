@@ -1,12 +1,14 @@
 """What a pool's decision sees: its signals, and what was learned of its service."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from poolwright.capacity.mix import Plan
 from poolwright.decision.memory import PoolMemory
 from poolwright.decision.state import LEARNED, CoreState, other_cost, report_of, told
 from poolwright.model.assessment import Assessment
+from poolwright.model.decision import ReplicaLoad
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.model.signal import Signal, SignalStatus, Unhealthy
@@ -108,3 +110,12 @@ def assessments_of(
         if isinstance(trigger, LEARNED)
     ]
     return tuple(assessment for assessment in found if assessment is not None)
+
+
+def loads_of(state: CoreState, service: str, pool: str, at: float) -> Iterator[ReplicaLoad]:
+    """What the pool's replicas have to do; one that has not said so lately is left out."""
+    for replica, (told_at, *metrics) in state.store.newest_gauges(service, pool, at):
+        running, waiting, usage = metrics[:3]
+        if not math.isnan(running + waiting):
+            told_usage = None if math.isnan(usage) else usage
+            yield ReplicaLoad(replica, told_at, running, waiting, told_usage)

@@ -90,6 +90,18 @@ class FleetRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaLoad:
+    """What a replica said that it has to do, when it last reported."""
+
+    replica: str
+    at: float
+    running: float
+    waiting: float
+    kv_cache_usage: float | None
+    """0 to 1; None where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolInputs:
     """What one pool's decision saw, beside its memory and the rules of that revision."""
 
@@ -112,6 +124,8 @@ class PoolInputs:
     fleet: FleetRoom | None = None
     """None where nothing limits the pool before its own bounds do, and in the record of a decision
     that it made no difference to."""
+    least_loaded: tuple[ReplicaLoad, ...] = ()
+    """Of a decision to scale down: the replicas that go first, at most as many as go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +150,11 @@ class Decision:
     def acts(self) -> bool:
         """True when a provider call must follow."""
         return self.outcome in (Outcome.SCALE_UP, Outcome.SCALE_DOWN)
+
+    @property
+    def drain(self) -> tuple[str, ...]:
+        """Names of the replicas to let go first, the least loaded one first.
+
+        Fewer than go, or none, where replicas have not said lately what they have to do.
+        """
+        return tuple(load.replica for load in self.inputs.least_loaded)

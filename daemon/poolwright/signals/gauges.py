@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from poolwright.model.rule import SignalRule
-from poolwright.model.sample import REPLICA_METRICS, Bools, ReplicaBatch
+from poolwright.model.sample import REPLICA_METRICS, Bools, Floats, ReplicaBatch
 from poolwright.model.signal import Signal, Unhealthy
 from poolwright.signals.columns import Columns
 from poolwright.signals.series import Key, Owner
@@ -147,6 +147,15 @@ class GaugeTable:
                     waiting += float(last[2])
                     reporting += 1
         return waiting, running, reporting
+
+    def newest(self, owner: Owner, at: float) -> list[tuple[int, Floats]]:
+        """By replica number, the newest row (time, then REPLICA_METRICS) of each fresh replica."""
+        found = []
+        for key in self._by_pool.get(owner, ()):
+            rows = self._series[key].within(at - WORK_MAX_AGE_S, at)
+            if len(rows):
+                found.append((key[2], rows[-1]))
+        return found
 
     def idle(self, service: int, at: float) -> bool:
         """Whether replicas of the service report, and all that do say that they have no work."""

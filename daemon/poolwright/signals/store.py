@@ -178,6 +178,11 @@ class WindowStore:
             return self._request(rule, owner, at, expected_replicas)
         return self._arrival(rule, service_id, at)
 
+    def newest_gauges(self, service: str, pool: str, at: float) -> list[tuple[str, list[float]]]:
+        """Replicas of a pool that reported lately, each with time and REPLICA_METRICS of then."""
+        found = self._replicas.newest((self._number(service), self._number(pool)), at)
+        return [(self._names.name(replica), row.tolist()) for replica, row in found]
+
     def _number(self, name: str) -> int:
         number = self._names.find(name)
         return _UNSEEN if number is None else number

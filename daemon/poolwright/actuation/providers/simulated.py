@@ -1,5 +1,6 @@
 """The provider of demo, replay and tests: a simulated plant behind a real HTTP API."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import httpx2
@@ -30,7 +31,7 @@ class SimulatedProvider:
         except (KeyError, TypeError, ValueError) as error:
             raise Unreachable(f"{self._path}: the plant's answer has no usable counts") from error
 
-    async def set_replicas(self, count: int, *, key: str) -> None:
+    async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:  # noqa: ARG002  the plant drains the least loaded anyway
         await self._call("PUT", f"{self._path}/replicas", {"replicas": count, "key": key})
 
     async def close(self) -> None:
