@@ -31,7 +31,8 @@ class Measured:
     """One time of a class in a pool."""
 
     requests: int
-    """That ended in the last minutes and tell this time, kept or not."""
+    """That ended in the last minutes and told this time: estimated where not all of them are kept
+    and some told none."""
     p95_s: float | None
     """None where they are too few or too old."""
 
