@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from poolwright.model.assessment import Advantage
+from poolwright.capacity.ended import LEAST_REQUESTS, MINUTES
+from poolwright.model.assessment import Advantage, Comparison
 from poolwright.record.learned import BASES, Row
-from poolwright.record.wording import exact_duration, number, percent
+from poolwright.record.wording import exact_duration, number, percent, rounded
 
 
 def advantage_rows(found: Advantage) -> Iterator[Row]:
@@ -29,6 +30,7 @@ def advantage_rows(found: Advantage) -> Iterator[Row]:
         floor += ", four fifths of that keep it"
     used = "unknown" if found.utilisation is None else percent(found.utilisation)
     yield "utilisation", f"{used} at the forecast demand, {floor}"
+    yield from _comparisons(found)
     held = _held(found)
     if held:
         yield "held", held
@@ -39,6 +41,38 @@ def advantage_rows(found: Advantage) -> Iterator[Row]:
             " needs and costs at the forecast demand"
         ),
     )
+
+
+def _comparisons(found: Advantage) -> Iterator[Row]:
+    """A row for each time that was measured, by class; what is required stands in the first."""
+    required = ""
+    if found.required_p95_margin is not None:
+        required = f"; {percent(found.required_p95_margin)} less required"
+        required += ", four fifths of that keep it" if found.granted else ""
+    for one in found.comparisons:
+        yield f"p95 {one.time}", _comparison(one) + required
+        required = ""
+
+
+def _comparison(found: Comparison) -> str:
+    text = f"of {found.request_class} {_time(found.p95_s)}, {found.default_pool} "
+    text += _time(found.default_p95_s)
+    if found.margin is not None:
+        side = "less" if found.margin >= 0.0 else "more"
+        text += f": {percent(abs(found.margin))} {side}"
+    text += (
+        f" (of {found.requests:,} and {found.default_requests:,} requests"
+        f" that ended in the last {MINUTES} min"
+    )
+    if None in (found.p95_s, found.default_p95_s):
+        text += f"; fewer than {LEAST_REQUESTS}, or none of late, say nothing"
+    return f"{text})"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    return f"{rounded(seconds)} s" if seconds >= 1.0 else f"{rounded(seconds * 1e3)} ms"
 
 
 def _verdict(found: Advantage) -> str:
@@ -52,10 +86,12 @@ def _verdict(found: Advantage) -> str:
 def _lacks(found: Advantage) -> str:
     if found.margin is None:
         return "it would take no replica of the default pools over"
+    if found.margin < 0.0:
+        return "it would cost more than it saves"
     if found.required is None:
         return "the rules name no economic margin"
-    if found.margin < (0.0 if found.granted else found.required):
-        return "it saves too little" if found.margin >= 0.0 else "it would cost more than it saves"
+    if found.margin < found.required and not found.granted:
+        return "it saves too little"
     return "it would be idle too much"
 
 

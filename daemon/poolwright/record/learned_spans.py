@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from poolwright.model.assessment import Advantage, Alternative, Assessment, ModelForecast, Share
+from poolwright.model.assessment import (
+    Advantage,
+    Alternative,
+    Assessment,
+    Comparison,
+    ModelForecast,
+    Share,
+)
 from poolwright.model.decision import PoolInputs
 
 Attribute = str | float | int | bool | Sequence[str] | Sequence[float]
@@ -11,6 +18,7 @@ Attributes = Mapping[str, Attribute]
 FORECAST, CAPACITY = "poolwright.forecast", "poolwright.capacity"
 ALLOCATION, ADVANTAGE = "poolwright.allocation", "poolwright.advantage"
 ALTERNATIVE, MODEL = "poolwright.alternative", "poolwright.model"
+COMPARISON = "poolwright.comparison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +38,7 @@ def learned_children(inputs: PoolInputs) -> Iterator[Child]:
         yield Child(f"forecast {number}", FORECAST, _forecast(found), models)
     if inputs.share is not None or inputs.advantage is not None:
         attributes = _allocation(inputs.share) | _advantage(inputs.advantage)
-        ways = () if inputs.advantage is None else inputs.advantage.alternatives
-        events = tuple((ALTERNATIVE, _alternative(way)) for way in ways)
-        yield Child("allocation", ALLOCATION, attributes, events)
+        yield Child("allocation", ALLOCATION, attributes, tuple(_events(inputs.advantage)))
 
 
 def _forecast(found: Assessment) -> Attributes:
@@ -107,12 +113,34 @@ def _advantage(found: Advantage | None) -> dict[str, Attribute]:
             f"{ADVANTAGE}.why": found.why,
             f"{ADVANTAGE}.margin": found.margin,
             f"{ADVANTAGE}.required_margin": found.required,
+            f"{ADVANTAGE}.required_p95_margin": found.required_p95_margin,
             f"{ADVANTAGE}.utilisation": found.utilisation,
             f"{ADVANTAGE}.required_utilisation": found.required_utilisation,
             f"{ADVANTAGE}.held_s": found.held_s,
             f"{ADVANTAGE}.required_s": found.required_s,
             f"{ADVANTAGE}.basis": found.basis.value,
             f"{ADVANTAGE}.default_basis": found.default_basis.value,
+        }
+    )
+
+
+def _events(found: Advantage | None) -> Iterator[tuple[str, Attributes]]:
+    if found is not None:
+        yield from ((ALTERNATIVE, _alternative(way)) for way in found.alternatives)
+        yield from ((COMPARISON, _comparison(one)) for one in found.comparisons)
+
+
+def _comparison(found: Comparison) -> Attributes:
+    return _known(
+        {
+            f"{COMPARISON}.class": found.request_class,
+            f"{COMPARISON}.time": found.time,
+            f"{COMPARISON}.requests": found.requests,
+            f"{COMPARISON}.p95_s": found.p95_s,
+            f"{COMPARISON}.default_pool": found.default_pool,
+            f"{COMPARISON}.default_requests": found.default_requests,
+            f"{COMPARISON}.default_p95_s": found.default_p95_s,
+            f"{COMPARISON}.margin": found.margin,
         }
     )
 
