@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from poolwright.capacity.advantage import Case, Holding, judge
-from poolwright.model.assessment import Alternative, Basis
+from poolwright.model.assessment import Alternative, Basis, Comparison
 from poolwright.model.rule import AdvantageRule
 
 RULE = AdvantageRule(economic=0.15, performance=0.30, held_for_s=600.0, min_utilisation=0.6)
@@ -132,3 +132,105 @@ def test_a_case_around_the_threshold_does_not_flip() -> None:
     assert not any(a.granted for a in over_time(script))
     granted = over_time(script, Holding(granted=True, changed_at=0.0))
     assert all(a.granted for a in granted)
+
+
+# --- measured p95 ------------------------------------------------------------------------------
+
+
+def compared(margin: float | None, time: str = "itl") -> Comparison:
+    p95_s = None if margin is None else 0.02 * (1.0 - margin)
+    return Comparison("chat", time, 400, p95_s, "gpu", 900, 0.02, margin)
+
+
+CHEAP = replace(CASE, with_it=replace(CASE.with_it, usd_per_hour=115.0))
+"""It saves 8 %: less than the rules ask for."""
+QUICKER = replace(CHEAP, comparisons=(compared(0.0, "ttft"), compared(0.9)))
+
+
+def test_requests_that_were_quicker_waive_the_margin_of_cost() -> None:
+    found = verdict(QUICKER)
+    assert (found.kind, found.granted) == ("performance", False)
+    assert found.margin == pytest.approx(0.077, abs=0.001)
+    assert found.why == (
+        "its measured p95 is better (itl of chat 0.002 s against 0.02 s of gpu, 90% less), "
+        f"and it costs no more than it avoids {SOURCE}; held for 0 s of 600 s"
+    )
+    assert found.comparisons == QUICKER.comparisons
+    assert found.required_p95_margin == 0.3
+    # Also where the rules name no saving at all.
+    assert verdict(QUICKER, replace(RULE, economic=None)).kind == "performance"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"comparisons": ()},
+        {"comparisons": (compared(0.29),)},
+        {"comparisons": (compared(0.9), compared(-0.01, "ttft"))},
+        {"comparisons": (compared(0.9), compared(None, "ttft"))},
+        {"with_it": replace(CASE.with_it, usd_per_hour=120.1)},
+        {"with_it": replace(CASE.with_it, usd_per_hour=180.0)},
+        {"own_usd_per_hour": 0.0},
+        {"utilisation": 0.59},
+        {"utilisation": None},
+    ],
+    ids=["never ran", "too little", "one time is worse", "one time is unknown", "dearer",
+         "takes nothing over", "none to be had", "idle", "use unknown"],
+)  # fmt: skip
+def test_being_quicker_permits_no_more_than_that(changes) -> None:
+    found = verdict(replace(QUICKER, **changes))
+    assert found.kind == ""
+    assert "p95" not in found.why
+
+
+def test_rules_that_name_no_performance_compare_nothing() -> None:
+    found = verdict(QUICKER, replace(RULE, performance=None))
+    assert (found.kind, found.required_p95_margin) == ("", None)
+
+
+def test_what_the_default_pools_cannot_serve_may_cost_more() -> None:
+    short = replace(QUICKER, without=replace(CASE.without, unserved=0.2), own_usd_per_hour=0.5,
+                    with_it=replace(CASE.with_it, usd_per_hour=180.0))  # fmt: skip
+    found = verdict(short)
+    assert found.kind == "performance"
+    assert "and it serves what the default pools cannot" in found.why
+    assert verdict(replace(short, comparisons=())).kind == ""
+    assert verdict(replace(short, utilisation=0.1)).kind == ""
+    both = replace(short, with_it=replace(short.with_it, unserved=0.2))
+    assert verdict(both).kind == "", "it helps nobody"
+
+
+def test_the_stronger_ground_is_told() -> None:
+    assert verdict(replace(CASE, comparisons=QUICKER.comparisons)).kind == "economic"
+    unreachable = verdict(replace(QUICKER, unreachable=("chat",)))
+    assert "cannot meet the SLO of chat" in unreachable.why
+
+
+def test_four_fifths_of_the_margin_keep_what_is_granted() -> None:
+    dear = replace(QUICKER, with_it=replace(CASE.with_it, usd_per_hour=119.0))
+    without_saving = replace(RULE, economic=None)
+    for margin, keeps in ((0.25, True), (0.23, False)):
+        case = replace(dear, comparisons=(compared(margin),))
+        assert verdict(case, without_saving).kind == ""
+        found = verdict(case, without_saving, granted=True)
+        assert bool(found.kind) == keeps
+        assert found.granted, "it is lost only after a time"
+
+
+def test_it_is_held_and_withdrawn_by_what_is_measured() -> None:
+    rule, holding = replace(RULE, economic=None), Holding()
+    slower = replace(QUICKER, comparisons=(compared(-0.4),))
+    unknown = replace(QUICKER, comparisons=(compared(None),))
+    script = [(0, QUICKER), (599, QUICKER), (600, QUICKER), (700, slower), (1000, unknown),
+              (1299, slower), (1300, slower)]  # fmt: skip
+    found = [judge(case, rule, holding, float(at)) for at, case in script]
+    assert [a.granted for a in found] == [False, False, True, True, True, True, False]
+    assert found[1].held_s == 599.0
+    assert found[5].why.endswith("lost for 599 s of 600 s")
+
+
+def test_what_is_dearer_is_given_back_however_quick_it_is() -> None:
+    holding = Holding(granted=True, changed_at=0.0)
+    dear = replace(QUICKER, with_it=replace(CASE.with_it, usd_per_hour=125.0))
+    found = over_time([(1000, dear), (1599, dear), (1600, dear)], holding)
+    assert [a.granted for a in found] == [True, True, False]
