@@ -179,7 +179,7 @@ def test_misses_count_where_the_model_did_not_foresee_them() -> None:
 
 def test_nothing_is_told_of_those_who_came_behind_a_queue() -> None:
     behind = judged(ready=3, need=np.inf, missed=True).calibration
-    assert (behind.factor, behind.seen) == (PoolLearner(service().pools[0]).calibration.factor, 0.0)
+    assert behind.factor == PoolLearner(service().pools[0]).calibration.factor
 
 
 def noted(*felts: float, ready: int = 3, queued: bool = True) -> PoolLearner:
@@ -216,16 +216,18 @@ def test_what_arrivals_feel_is_completed_while_they_decode() -> None:
 
 def test_a_prompt_too_long_for_any_count_of_replicas_is_no_miss() -> None:
     giant = 3.0 / PRIOR.prefill_per_token_s
-    assert judged(ready=5, need=4.0, missed=True, inputs=giant).calibration.seen == 0.0
+    usual = PoolLearner(service().pools[0]).calibration.factor
+    assert judged(ready=5, need=4.0, missed=True, inputs=giant).calibration.factor == usual
 
 
 def test_requests_from_before_what_is_remembered_are_not_judged() -> None:
     pool = PoolLearner(service().pools[0])
+    usual = pool.calibration.factor
     pool.ready[:] = 9
     rows = np.array([[AT - READY_S - 1, AT, 1.0], [AT - 5, AT + 5, 1.0]])
     pool.outcomes.append((0.99, rows))
     pool.judge(AT, 1.0)
-    assert pool.calibration.seen == 0.0
+    assert pool.calibration.factor == usual
     assert pool.outcomes == []
 
 

@@ -82,6 +82,20 @@ def test_demand_of_the_format_before_was_asked_since_it_was_heard() -> None:
     assert loaded.demand.asked_since == learner.demand.since
 
 
+def test_what_an_older_version_kept_and_this_one_does_not_is_let_go() -> None:
+    driven, other = twins(RULES)
+    driven.run(100, 9.0)
+    learner = driven.controller._state.learners["chat"]
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    slots = dict(data[2][1][0][1][2])
+    slots["calibration"][2].extend([["seen", 300.0], ["missed", 3.0]])
+    fresh = other.controller
+    fresh.decide(other.at)
+    loaded = fresh._state.learners["chat"]
+    load_learner(loaded, msgspec.msgpack.encode(data))
+    assert dump_learner(loaded) == dump_learner(learner)
+
+
 def test_rules_that_changed_while_it_was_down_keep_the_pools_that_stay() -> None:
     driven, _ = twins(BOTH)
     driven.run(200, 9.0)

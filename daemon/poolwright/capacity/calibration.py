@@ -42,16 +42,12 @@ MEMORY_S: Final = 600.0
 class Calibration:
     """`factor` multiplies the modelled need of a pool."""
 
-    __slots__ = ("_loads", "_log", "_log_leeway", "missed", "seen")
+    __slots__ = ("_loads", "_log", "_log_leeway")
 
     def __init__(self) -> None:
         self._log = math.log(FIRST)
         self._loads = np.zeros(STEPS)
         self._log_leeway = math.log(LEEWAY)
-        self.seen = 0.0
-        """Requests of which the model said something."""
-        self.missed = 0.0
-        """Those of them that missed."""
 
     @property
     def factor(self) -> float:
@@ -88,8 +84,6 @@ class Calibration:
         self, seen: int, missed: int, foreseen: int, attainment: float, requests_per_s: float
     ) -> None:
         """Requests that ended, those that missed, and those of which the model said they would."""
-        self.seen += seen
-        self.missed += missed
         scale = max(requests_per_s * MEMORY_S, LEAST_REQUESTS)
         spared = SPENT * (1.0 - attainment) * seen
         least = math.log(SMALLEST) if foreseen > missed else min(self._log, 0.0)

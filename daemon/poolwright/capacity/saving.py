@@ -122,9 +122,15 @@ def _value(plain: Any) -> Any:  # noqa: PLR0911  one line a kind of value
         case ["speed", figures]:
             return Speed(*figures)
         case ["object", name, slots]:
-            made = object.__new__(KINDS[name])
-            for slot, item in slots:
-                setattr(made, slot, _value(item))
-            return made
+            return _object(KINDS[name], slots)
         case _:
             return plain
+
+
+def _object(kind: Any, slots: list[tuple[str, Any]]) -> Any:
+    """What an older version kept and this one does not is let go."""
+    made = object.__new__(kind)
+    for slot, item in slots:
+        if slot in kind.__slots__:
+            setattr(made, slot, _value(item))
+    return made
