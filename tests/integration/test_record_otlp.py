@@ -16,6 +16,7 @@ from poolwright.model.assessment import (
     Assessment,
     Basis,
     Capacity,
+    Comparison,
     ModelForecast,
     Share,
 )
@@ -26,6 +27,7 @@ from poolwright.model.decision import (
     PoolInputs,
     Proposal,
     Reason,
+    ReplicaLoad,
 )
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt
 from poolwright.model.rule import RuleSet
@@ -51,6 +53,7 @@ ADVANTAGE = Advantage(
     "gpu", True, "economic", "cheaper", 0.3, 0.15, 0.7, 0.6, 900.0, 600.0,
     Basis.MEASURED, Basis.DECLARED,
     (Alternative("default pools", {"h100": 9}, 36.0, 1.9, 0.0),),
+    (Comparison("chat", "itl", 400, 0.002, "h100", 900, 0.02, 0.9),), 0.3,
 )  # fmt: skip
 DECISION = Decision(
     "0123456789abcdef0123456789abcdef",
@@ -69,6 +72,7 @@ DECISION = Decision(
         1000.0, "r1", "chat", "gpu", None, (), Health(), 0.0,
         (TraceContext("chat", "a" * 32, "b" * 16),),
         (FOUND,), Share({"chat": 0.6}, 4, "cheapest mix"), ADVANTAGE,
+        least_loaded=(ReplicaLoad("gpu-7", 999.0, 2.0, 0.0, 0.1),),
     ),
     b"{}",
 )  # fmt: skip
