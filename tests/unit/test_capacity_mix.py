@@ -1,87 +1,9 @@
 """The plan over a service's pools, by declared speeds and even arrivals."""
 
-import numpy as np
 import pytest
+from tests.unit.mix_bench import AT, GAIN, GPU, QUICK, SLOW, WSE, Fleet, advantage, pool
 
-from poolwright.capacity.demand import Demand
-from poolwright.capacity.mix import Plan, Planner
-from poolwright.capacity.pool_learner import PoolLearner
-from poolwright.model.assessment import Advantage, Basis
-from poolwright.model.pool import PoolReport
-from poolwright.rulefiles import load_sources
-
-HEAD = """
-apiVersion: poolwright/v1
-service: chat
-classes:
-  chat: {ttft: 2s, itl: 50ms, attainment: 99%}
-  fast: {ttft: 2s, itl: 5ms, attainment: 99%}
-pools:
-"""
-SLOW = (
-    "{itl_base: 12ms, itl_per_request: 0.8ms, prefill_base: 5ms, prefill_per_token: 0.2ms, "
-    "max_batch: 64}"
-)
-QUICK = (
-    "{itl_base: 1ms, itl_per_request: 0.1ms, prefill_base: 2ms, prefill_per_token: 0.02ms, "
-    "max_batch: 128}"
-)
-GAIN = "{economic: 15%, performance: 30%, held_for: 0s, min_utilisation: 20%}"
-CHAT, FAST = 0, 1
-AT = 600.0
-
-
-def pool(name: str, role: str, price: float, profile: str, **more: str) -> str:
-    extra = "".join(f"    {key}: {value}\n" for key, value in more.items())
-    replicas = "" if "replicas" in more else "    replicas: {min: 0, max: 20}\n"
-    if role == "accelerator" and "advantage" not in more:
-        extra += f"    advantage: {GAIN}\n"
-    return (
-        f"  - name: {name}\n    role: {role}\n    provider: {{simulated: {{pool: {name}}}}}\n"
-        f"    price: {price} USD/h\n    startup: 60s\n    profile: {profile}\n{replicas}{extra}"
-    )
-
-
-GPU = pool("gpu", "default", 4.0, SLOW)
-WSE = pool("wse", "accelerator", 10.0, QUICK)
-TRIGGERS = "triggers:\n  - {name: meet, slo: chat}\n"
-
-
-class Fleet:
-    """A planner with the pools of a rule file, asked block after block."""
-
-    def __init__(self, *pools: str, triggers: str = TRIGGERS, limits: str = "", **rates) -> None:
-        text = HEAD + "".join(pools) + triggers + limits
-        (self.service,) = load_sources({"chat.yaml": text}).services
-        self.planner = Planner()
-        self.pools = {rule.name: PoolLearner(rule) for rule in self.service.pools}
-        self.demand = Demand()
-        self.demand.advance(0.0)
-        self.demand.advance(AT)
-        for number, rate in ((CHAT, rates.get("chat", 20)), (FAST, rates.get("fast", 0))):
-            at = np.repeat(np.arange(AT + 1), rate)
-            self.demand.arrived(at, np.full(len(at), number), np.full(len(at), 500.0))
-            if rate:
-                self.demand.of(number).answered(np.full(10, 500.0), np.full(10, 100.0))
-        self.demand.hear(np.arange(AT + 1))
-
-    def plan(self, at: float = AT, most: dict[str, int] | None = None, **ready: int) -> Plan:
-        names = {CHAT: "chat", FAST: "fast"}
-        return self.planner.plan(
-            self.service,
-            self.demand,
-            self.pools,
-            {number: names[number] for number in sorted(self.demand.classes)},
-            {name: PoolReport(name, at, count, count) for name, count in ready.items()},
-            {rule.name: rule.max_replicas for rule in self.service.pools} | (most or {}),
-            at,
-        )
-
-
-def advantage(plan: Plan, name: str = "wse") -> Advantage:
-    found = plan[name].advantage
-    assert found is not None
-    return found
+from poolwright.model.assessment import Basis
 
 
 def test_one_pool_carries_all_without_a_plan() -> None:
@@ -236,3 +158,57 @@ def test_no_demand_needs_no_replica_and_costs_no_tokens() -> None:
     plan = fleet.plan(gpu=1)
     assert plan["wse"].share.count == 0
     assert advantage(plan).alternatives[0].usd_per_million_tokens is None
+
+
+# --- measured p95 ------------------------------------------------------------------------------
+
+THIN = pool("wse", "accelerator", 20.0, QUICK, advantage=GAIN.replace("15%", "60%"))
+"""Cheaper than the GPUs that it takes over from, but not by the margin."""
+
+
+def test_requests_that_were_quicker_let_a_plan_use_it_that_saves_little() -> None:
+    fleet = Fleet(GPU, THIN)
+    before = fleet.plan(gpu=8, wse=0)
+    found = advantage(before)
+    assert (found.granted, before["wse"].share.count) == (False, 0)
+    assert found.margin is not None
+    assert 0.0 < found.margin < 0.6
+    assert found.comparisons == (), "it never ran"
+    fleet.ended("gpu", 0.02)
+    fleet.ended("wse", 0.002)
+    after = fleet.plan(gpu=8, wse=0)
+    found = advantage(after)
+    assert (found.granted, found.kind) == (True, "performance")
+    assert [(one.request_class, one.time) for one in found.comparisons] == [
+        ("chat", "ttft"),
+        ("chat", "itl"),
+    ]
+    assert found.comparisons[1].margin == pytest.approx(0.9)
+    assert after["wse"].share.count == 1
+
+
+def test_a_class_that_only_one_of_them_serves_is_compared_with_nothing() -> None:
+    fleet = Fleet(GPU, pool("wse", "accelerator", 20.0, QUICK, serves="[fast]"), fast=1)
+    fleet.ended("gpu", 0.02)
+    fleet.ended("wse", 0.002)
+    assert advantage(fleet.plan(gpu=8)).comparisons == ()
+    alone = Fleet(pool("gpu", "default", 4.0, SLOW, serves="[fast]"), WSE, fast=1)
+    alone.ended("gpu", 0.02)
+    alone.ended("wse", 0.002)
+    assert advantage(alone.plan(gpu=8)).comparisons == ()
+
+
+def test_default_pools_in_which_nothing_ended_leave_it_unknown() -> None:
+    fleet = Fleet(GPU, THIN)
+    fleet.ended("wse", 0.002)
+    found = advantage(fleet.plan(gpu=8))
+    assert not found.granted
+    assert [(one.default_requests, one.margin) for one in found.comparisons] == [(0, None)] * 2
+
+
+def test_rules_without_performance_compare_nothing() -> None:
+    fleet = Fleet(GPU, pool("wse", "accelerator", 20.0, QUICK, advantage="{economic: 60%}"))
+    fleet.ended("gpu", 0.02)
+    fleet.ended("wse", 0.002)
+    found = advantage(fleet.plan(gpu=8))
+    assert (found.granted, found.comparisons, found.required_p95_margin) == (False, (), None)
