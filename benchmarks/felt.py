@@ -7,14 +7,16 @@ comes in a block of ten seconds whose peak is.
 """
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 from benchmarks.control import plan_of
 
 from poolwright.backtest.contenders import Job, run_job
 from poolwright.backtest.figures import Floats
+from poolwright.backtest.peers.clairvoyant import by_second
 from poolwright.backtest.world import World, limits_of, world_of
-from poolwright.capacity.need import Stream, needs
+from poolwright.capacity.need import needs
 
 COUNTS = {"bursts": (8, 10, 12, 14, 16), "chat": (2, 3, 4), "long": (2, 3, 4)}
 BLOCK_S = 10
@@ -25,16 +27,10 @@ def foreseen(played: World) -> tuple[Floats, Floats]:
     workload, limits = played.trace.workload, limits_of(played)
     second = workload.arrival_s.astype(np.int64)
     seconds = (int(second.max()) // BLOCK_S + 1) * BLOCK_S
-
-    def per_second(weights: Floats | None = None) -> Floats:
-        return np.bincount(second, weights, minlength=seconds).astype(np.float64)
-
+    stream = by_second(workload, seconds)
+    # How long an answer becomes is not known when its request comes.
     mean_output = float(workload.output_tokens.mean())
-    stream = Stream(
-        per_second(),
-        per_second(workload.input_tokens.astype(np.float64)),
-        per_second() * mean_output,
-    )
+    stream = replace(stream, output_tokens=stream.requests * mean_output)
     found = needs(stream, limits.speed, limits.carrying, seconds)
     peaks = found.at_once.reshape(-1, BLOCK_S).max(axis=1)
     return found.felt[second], peaks[second // BLOCK_S]

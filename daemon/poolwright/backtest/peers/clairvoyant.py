@@ -21,17 +21,21 @@ from poolwright.simulation.workloads import Workload
 def need_by_second(workload: Workload, limits: Limits) -> Floats:
     """Replicas needed at each second of the trace and the drain after it, fractions included."""
     seconds = int(workload.duration_s + DRAIN_S) + 1
+    return needs(by_second(workload, seconds), limits.speed, limits.carrying, seconds).at_once
+
+
+def by_second(workload: Workload, seconds: int) -> Stream:
+    """What comes in each second of the trace; what comes later, in the last one."""
     second = np.minimum(workload.arrival_s.astype(np.int64), seconds - 1)
 
     def per_second(weights: Floats | None = None) -> Floats:
         return np.bincount(second, weights, minlength=seconds).astype(np.float64)
 
-    stream = Stream(
+    return Stream(
         per_second(),
         per_second(workload.input_tokens.astype(np.float64)),
         per_second(workload.output_tokens.astype(np.float64)),
     )
-    return needs(stream, limits.speed, limits.carrying, seconds).at_once
 
 
 def counts(need: Floats, k: float, *, cut: float, window_s: int, lead_s: int) -> Counts:
