@@ -131,7 +131,7 @@ class Tracing:
             name,
             set_span_in_context(parent, Context()),
             min(start_ns, int(report.at * 1e9)),
-            _action(report),
+            _action(report, () if confirms else decision.drain),
         )
         if report.status in (ActionStatus.REFUSED, ActionStatus.GIVEN_UP):
             span.set_status(Status(StatusCode.ERROR, report.cause))
@@ -226,12 +226,14 @@ def _limit(effect: LimitEffect) -> Attributes:
     }
 
 
-def _action(report: ActionReport) -> Attributes:
+def _action(report: ActionReport, drain: Sequence[str]) -> Attributes:
     known: dict[str, Attribute] = {
         "poolwright.pool": report.pool,
         "poolwright.desired": report.desired,
         "poolwright.action.status": report.status.value,
     }
+    if drain:
+        known["poolwright.drain"] = list(drain)
     if report.cause:
         known["error.type"] = report.cause
     if report.startup_s is not None:
