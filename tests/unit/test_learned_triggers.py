@@ -227,3 +227,29 @@ def test_an_accelerator_that_turns_out_slow_is_withdrawn() -> None:
     assert last.advantage.basis is Basis.MEASURED
     # At a batch that never varies the parts cannot be told apart; what it carries can.
     assert last.assessments[0].capacity.requests_per_s < 3.0
+
+
+def test_one_that_was_measured_to_be_quicker_grows_as_the_plan_has_it_and_is_given_back() -> None:
+    # No saving is reason enough by these rules; one replica runs anyway.
+    quicker = ACCELERATOR.replace("economic: 15%, ", "").replace("min: 0", "min: 1")
+    text = RULES.replace("\ntriggers:\n", quicker, 1)
+    controller = Controller.from_sources({"chat.yaml": text})
+    accelerator = Target("wse", speed=FAST, weight=6, ready=1)
+    driven = Drive(controller, Target("gpu", ready=2), accelerator)
+    driven.run(300, 30.0, outputs=400.0)
+    assert acts(of(driven, "wse")) == [(1, 2)]
+    grown = next(d for d in of(driven, "wse") if d.acts)
+    found = grown.inputs.advantage
+    assert found is not None
+    assert (found.granted, found.kind) == (True, "performance")
+    assert found.why.startswith("its measured p95 is better (itl of chat 0.02 s against 0.24 s")
+    assert grown.inputs.share is not None
+    assert grown.inputs.share.count == 2
+    assert min(one.requests for one in found.comparisons) > 100
+    # As quick as before, and dearer than the GPU that little demand needs.
+    driven.run(600, 2.0, outputs=400.0)
+    assert acts(of(driven, "wse")) == [(1, 2), (2, 1)]
+    found = of(driven, "wse")[-1].inputs.advantage
+    assert found is not None
+    assert (found.granted, found.kind) == (False, "")
+    assert all((one.margin or 0.0) > 0.3 for one in found.comparisons)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from tests.unit.learned_bench import ADVANTAGE, AHEAD, ASKED, FOUND, decided
 
+from poolwright.model.assessment import Comparison
 from poolwright.record.advantage_view import advantage_rows, alternatives_table
 from poolwright.record.explain import explain
 from poolwright.record.explain_pool import explain_pool
@@ -66,6 +67,31 @@ def test_a_performance_advantage_names_the_class() -> None:
         "the default pools cannot meet chat",
     )
     assert "margin" not in rows
+
+
+def test_times_are_told_against_those_of_the_default_pools() -> None:
+    itl = Comparison("chat", "itl", 412, 0.0021, "gpu", 90_400, 0.0183, 0.885)
+    ttft = replace(itl, time="ttft", p95_s=1.25, default_p95_s=1.0, margin=-0.25)
+    few = replace(itl, time="e2e", requests=40, p95_s=None, margin=None, default_p95_s=6.5)
+    rows = told(comparisons=(ttft, itl, few), required_p95_margin=0.3)
+    ended = "requests that ended in the last 10 min"
+    assert {name: text for name, text in rows.items() if name.startswith("p95")} == {
+        "p95 ttft": (
+            f"of chat 1.25 s, gpu 1 s: 25% more (of 412 and 90,400 {ended}); 30% less required"
+        ),
+        "p95 itl": f"of chat 2.1 ms, gpu 18.3 ms: 88% less (of 412 and 90,400 {ended})",
+        "p95 e2e": (
+            f"of chat unknown, gpu 6.5 s (of 40 and 90,400 {ended};"
+            " fewer than 100, or none of late, say nothing)"
+        ),
+    }
+    granted = told(comparisons=(itl,), required_p95_margin=0.3, granted=True)
+    assert granted["p95 itl"].endswith("; 30% less required, four fifths of that keep it")
+
+
+def test_what_is_dearer_is_told_so_where_no_saving_is_required() -> None:
+    rows = told(kind="", margin=-0.2, required=None)
+    assert rows["verdict"] == "not granted: it would cost more than it saves"
 
 
 def shown(what: object, width: int) -> list[str]:

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.unit.learned_bench import ADVANTAGE, FOUND, decided
 
 from poolwright.controller import Controller
-from poolwright.model.assessment import Share
+from poolwright.model.assessment import Comparison, Share
 from poolwright.model.decision import Decision
 from poolwright.record.metrics import DaemonMetrics
 from poolwright.record.recorder import Recorder
@@ -102,6 +102,22 @@ def test_a_forecast_and_the_allocation_have_spans_of_their_own() -> None:
     with_it = allocation["events"][1]["attributes"]
     assert with_it["poolwright.alternative.replicas"] == [1, 1]
     assert "poolwright.alternative.usd_per_million_tokens" not in with_it
+    compared = Comparison("chat", "itl", 40, None, "gpu", 900, 0.0183, None)
+    quicker = replace(ADVANTAGE, comparisons=(compared,), required_p95_margin=0.3)
+    (allocation,) = [
+        span
+        for span in traced(decided(advantage=quicker))
+        if span["name"] == "poolwright.allocation"
+    ]
+    assert allocation["attributes"]["poolwright.advantage.required_p95_margin"] == 0.3
+    assert allocation["events"][2]["attributes"] == {
+        "poolwright.comparison.class": "chat",
+        "poolwright.comparison.time": "itl",
+        "poolwright.comparison.requests": 40,
+        "poolwright.comparison.default_pool": "gpu",
+        "poolwright.comparison.default_requests": 900,
+        "poolwright.comparison.default_p95_s": 0.0183,
+    }
     plain = {span["name"] for span in traced(decided())}
     assert plain == {"poolwright.decision", "poolwright.trigger", "poolwright.limits"}
 
