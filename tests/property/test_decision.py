@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from poolwright.decision import PoolMemory, decide_again, decide_pool
 from poolwright.decision.memory import decode_memory, encode_memory
-from poolwright.model.decision import Decision, Outcome, PoolInputs
+from poolwright.model.decision import Decision, Outcome, PoolInputs, ReplicaLoad
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import (
     Amount,
@@ -182,6 +182,45 @@ def test_every_decision_is_decided_again_from_its_record(script, start) -> None:
     for _, _, decision in run(rule, Pool(start, 60.0), script):
         if decision is not None:
             assert decide_again(rule, decision) == decision
+
+
+busyness = st.one_of(st.just(0.0), st.floats(0, 50))
+told = st.builds(
+    ReplicaLoad,
+    st.sampled_from([f"gpu-{i}" for i in range(8)]),
+    st.just(0.0),
+    busyness,
+    busyness,
+    st.one_of(st.none(), st.floats(0, 1)),
+)
+reporting = st.lists(told, max_size=8, unique_by=lambda load: load.replica)
+
+
+@given(steps, st.integers(1, 20), st.lists(reporting, min_size=1, max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_only_replicas_that_go_are_named_and_so_again(script, start, reports) -> None:
+    """None has less to do than those named but what was told to go before."""
+    rule, pool, memory, at = service(), Pool(start, 60.0), PoolMemory(), 1000.0
+    for number, (wait_s, load, behind, failed) in enumerate(script):
+        at += wait_s
+        known = reports[number % len(reports)]
+        data = inputs(at, pool.report(at), load_signal(load), Health(behind, failed))
+        before = {name for left in memory.leaving for name in left.replicas}
+        memory, decision = decide_pool(rule, rule.pools[0], data, memory, lambda known=known: known)
+        memory = decode_memory(encode_memory(memory))
+        if decision is None:
+            continue
+        assert decide_again(rule, decision) == decision
+        named = set(decision.drain)
+        assert len(named) == len(decision.drain) <= max(0, decision.current - decision.desired)
+        if decision.outcome is Outcome.SCALE_DOWN:
+            work = {x.replica: x.running + x.waiting for x in known}
+            spared = [work[name] for name in set(work) - named - before]
+            assert all(work[name] <= min(spared, default=math.inf) for name in named)
+        else:
+            assert not named
+        if decision.acts:
+            pool.obey(decision, at)
 
 
 def test_missing_is_named_and_zero_is_not_missing() -> None:

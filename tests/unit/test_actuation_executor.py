@@ -13,7 +13,7 @@ from poolwright.actuation.provider import (
     Unreachable,
 )
 from poolwright.clock import ScaledClock
-from poolwright.model.decision import Decision, Outcome, PoolInputs, Reason
+from poolwright.model.decision import Decision, Outcome, PoolInputs, Reason, ReplicaLoad
 from poolwright.model.pool import ActionReport, Attempt, PoolReport
 from poolwright.model.tick import Health
 from poolwright.settings import Settings
@@ -49,8 +49,15 @@ class Target:
     async def close(self) -> None: ...
 
 
-def decision(current: int = 2, desired: int = 4, id_: str = "d1", pool: str = "p") -> Decision:
-    inputs = PoolInputs(0.0, "r", "s", pool, None, (), Health())
+def decision(
+    current: int = 2,
+    desired: int = 4,
+    id_: str = "d1",
+    pool: str = "p",
+    drain: tuple[str, ...] = (),
+) -> Decision:
+    loads = tuple(ReplicaLoad(name, 0.0, 0.0, 0.0, None) for name in drain)
+    inputs = PoolInputs(0.0, "r", "s", pool, None, (), Health(), least_loaded=loads)
     up = Outcome.SCALE_UP if desired > current else Outcome.SCALE_DOWN
     return Decision(
         id_, 0.0, "s", pool, current, desired, up, Reason.PROPOSED, (), (), {}, "r", inputs, b""
@@ -141,6 +148,14 @@ async def test_a_decision_that_may_not_act_makes_no_call():
     heard = await act(target, decision(), may_act=lambda _: "not_owned")
     assert heard.of() == ["started", "refused:not_owned"]
     assert target.calls == []
+
+
+async def test_who_goes_first_is_said_with_every_attempt():
+    target = Target(desired=4)
+    target.set_faults = [Throttled("t", retry_after_s=2.0)]
+    heard = await act(target, decision(4, 2, drain=("r7", "r3")))
+    assert heard.of() == ["started", "done", "confirmed"]
+    assert target.drained == [("r7", "r3")] * 2
 
 
 async def test_a_newer_decision_supersedes_an_unsent_one():

@@ -3,7 +3,8 @@
 It does on the virtual clock what `actuation.executor` does over HTTP: one action at a time per
 pool, retried within the deadline while the API is unreachable, refused when the stock is short,
 confirmed when the replicas are ready, and given up after the daemon's default times. So the core
-learns the same in a replay as in production.
+learns the same in a replay as in production. Which replicas a decision names to go first is left
+out: the plant drains the least loaded by itself.
 """
 
 from dataclasses import dataclass
