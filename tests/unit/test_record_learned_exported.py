@@ -10,6 +10,7 @@ from tests.unit.learned_bench import ADVANTAGE, FOUND, decided
 from poolwright.controller import Controller
 from poolwright.model.assessment import Comparison, Share
 from poolwright.model.decision import Decision
+from poolwright.record.absence import Absent
 from poolwright.record.metrics import DaemonMetrics
 from poolwright.record.recorder import Recorder
 from poolwright.record.traces import Tracing
@@ -152,7 +153,7 @@ def test_status_tells_what_the_core_learned() -> None:
             controller.report(pool, at=at, ready=1)
         controller.decide(at)
     rules, state = controller.rules, controller._state
-    gpu, _ = pools_body(rules, state, Owner(True))
+    gpu, _ = pools_body(rules, state, Owner(True), Absent(), at)
     (found,) = gpu["learned"]
     assert (found["trigger"], found["basis"], found["upper_replicas"]) == (
         "meet-slo",
@@ -160,9 +161,12 @@ def test_status_tells_what_the_core_learned() -> None:
         None,
     )
     assert found["need_replicas"] > 0.1
-    assert sum(pool["share"]["chat"] for pool in pools_body(rules, state, Owner(True))) == 1.0
+    assert (
+        sum(pool["share"]["chat"] for pool in pools_body(rules, state, Owner(True), Absent(), at))
+        == 1.0
+    )
     assert gpu["advantage_granted"] is None
-    other, _ = pools_body(rules, state, Owner(False))
+    other, _ = pools_body(rules, state, Owner(False), Absent(), at)
     assert (other["learned"], other["share"]) == ([], None)
     state.learners.clear()
-    assert pools_body(rules, state, Owner(True))[0]["learned"] == []
+    assert pools_body(rules, state, Owner(True), Absent(), at)[0]["learned"] == []

@@ -27,6 +27,7 @@ POOL: dict[str, Any] = {
     "learned": [],
     "share": None,
     "advantage_granted": None,
+    "absence": None,
 }
 LEARNED = {
     "trigger": "meet-slo",
@@ -38,6 +39,7 @@ LEARNED = {
     "upper_replicas": 4.7,
     "horizon_s": 143.0,
 }
+ABSENT = {"lasts_s": 720.0, "startup_s": 300.0, "carried_by": ["gpu"]}
 BODY: dict[str, Any] = {
     "at": 1000.0,
     "rules_revision": "638dd6130f28",
@@ -106,6 +108,14 @@ def test_what_is_wrong_is_said(changes: dict[str, Any], part: str) -> None:
             {"share": {"chat": 0.5}, "advantage_granted": True},
             {"meets": False, "upper_replicas": None},
             "carries 3.21 req/s a replica, cannot meet the SLO of chat, needs 1.1, advantage",
+        ),
+        (
+            {"share": {"chat": 0.5}, "advantage_granted": True, "absence": ABSENT},
+            {"upper_replicas": None},
+            (
+                "carries 3.21 req/s a replica, needs 1.1 advantage granted, but none is ready for"
+                " 12 min: its load is with gpu"
+            ),
         ),
     ],
 )  # fmt: skip

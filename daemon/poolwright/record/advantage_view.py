@@ -7,13 +7,16 @@ from rich.text import Text
 
 from poolwright.capacity.ended import LEAST_REQUESTS, MINUTES
 from poolwright.model.assessment import Advantage, Comparison
+from poolwright.record.absence import Absence
 from poolwright.record.learned import BASES, Row
 from poolwright.record.wording import exact_duration, number, percent, rounded
 
 
-def advantage_rows(found: Advantage) -> Iterator[Row]:
+def advantage_rows(found: Advantage, absence: Absence | None = None) -> Iterator[Row]:
     """The verdict, then each figure against what the rules require."""
-    yield "verdict", _verdict(found)
+    yield "verdict", _verdict(found) + _absent(found, absence)
+    if absence is not None:
+        yield "absent", absence.advice()
     if found.kind == "performance":
         yield "because", found.why
     elif found.margin is not None and found.required is not None:
@@ -81,6 +84,12 @@ def _verdict(found: Advantage) -> str:
     if found.kind:
         return f"not granted yet: {found.kind}, but not for long enough"
     return f"not granted: {_lacks(found)}"
+
+
+def _absent(found: Advantage, absence: Absence | None) -> str:
+    if absence is None:
+        return ""
+    return f", {'but' if found.kind else 'and'} {absence.words()}"
 
 
 def _lacks(found: Advantage) -> str:

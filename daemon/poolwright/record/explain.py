@@ -10,7 +10,9 @@ from rich.tree import Tree
 from poolwright.model.decision import Decision, LimitEffect, Proposal
 from poolwright.model.pool import ActionStatus
 from poolwright.model.rule import ServiceRule, SignalRule
+from poolwright.record.absence import Absence, absence_at
 from poolwright.record.advantage_view import advantage_rows, alternatives_table
+from poolwright.record.first_to_go import first_to_go
 from poolwright.record.journal import StoredAction, StoredDecision
 from poolwright.record.learned import learned_rows, learned_why
 from poolwright.record.sentences import CAUSES, OUTCOMES, REASONS
@@ -24,11 +26,12 @@ def explain(
     actions: Sequence[StoredAction],
     now: float,
     rule: ServiceRule | None = None,
+    absent_since: float | None = None,
 ) -> Tree:
     """The tree: what, why, triggers, limits, what was learned, signals, and what the provider did.
 
     `rule` is the service's rule of the decision's revision: it names units and statistics. `now`
-    is what times are told against, in epoch seconds.
+    is what times are told against, in epoch seconds; `absent_since` is of `record.absence`.
     """
     signals = signal_rules(rule)
     tree = Tree(Text(f"{headline(decision)}, at {when(decision.at, now)}"))
@@ -43,7 +46,7 @@ def explain(
         _add(limits, limit_line(effect))
     if not decision.limits:
         _add(limits, "none")
-    _learned(tree, decision)
+    _learned(tree, decision, absence_at(decision, absent_since, rule))
     shown = _add(tree, "signals")
     for signal in decision.inputs.signals:
         _add(shown, signal_line(signal, signals.get(signal.name)))
@@ -52,12 +55,14 @@ def explain(
     cost = decision.evidence.get("cost_usd_per_hour")
     if cost is not None:
         _add(pool, f"costs {cost:g} USD/h at {decision.desired} replicas")
+    if (leaving := first_to_go(decision)) is not None:
+        _add(pool, f"first to go: {leaving}")
     _actions(tree, decision, actions)
     _add(tree, f"rules {decision.rules_revision}, decision and trace {decision.id}")
     return tree
 
 
-def _learned(tree: Tree, decision: Decision) -> None:
+def _learned(tree: Tree, decision: Decision, absence: Absence | None) -> None:
     rows = list(learned_rows(decision))
     if rows:
         branch = _add(tree, "what was learned")
@@ -66,7 +71,7 @@ def _learned(tree: Tree, decision: Decision) -> None:
     advantage = decision.inputs.advantage
     if advantage is not None:
         branch = _add(tree, "advantage over the default pools")
-        for name, text in advantage_rows(advantage):
+        for name, text in advantage_rows(advantage, absence):
             _add(branch, f"{name}: {text}")
         branch.add(alternatives_table(advantage))
 

@@ -20,6 +20,7 @@ from poolwright.model.rule import (
     TargetTrigger,
     ThresholdTrigger,
 )
+from poolwright.record.absence import absence_at
 from poolwright.record.advantage_view import advantage_rows, alternatives_table
 from poolwright.record.explain import (
     ID_SHOWN,
@@ -30,6 +31,7 @@ from poolwright.record.explain import (
     signal_rules,
     wish,
 )
+from poolwright.record.first_to_go import first_to_go
 from poolwright.record.learned import Row, learned_rows, learned_why
 from poolwright.record.pool_story import Origin, PoolStory
 from poolwright.record.sentences import REASONS
@@ -55,7 +57,8 @@ def explain_pool(story: PoolStory, now: float, rule: ServiceRule | None = None) 
     parts += _section("What was learned", learned_rows(latest))
     advantage = latest.inputs.advantage
     if advantage is not None:
-        parts += _section("Advantage over the default pools", advantage_rows(advantage))
+        rows = advantage_rows(advantage, absence_at(latest, story.absent_since, rule))
+        parts += _section("Advantage over the default pools", rows)
         parts.append(Padding(alternatives_table(advantage), (0, 0, 0, 2)))
     parts += _section("Signals", _signals(latest, rule))
     return Group(*parts)
@@ -93,6 +96,8 @@ def _why(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
             yield "limit", limit_line(effect)
         if not change.limits:
             yield "limits", "none changed the number"
+        if (leaving := first_to_go(change)) is not None:
+            yield "first to go", leaving
         yield "provider", provider_sentence(change, story.actions)
         yield "decision", f"poolwright explain {change.id[:ID_SHOWN]}"
     elif story.origin is Origin.OUTSIDE and story.before is not None:

@@ -40,6 +40,22 @@ class StoredDecision:
 
 
 @dataclass(frozen=True, slots=True)
+class BriefReport:
+    ready: int
+
+
+@dataclass(frozen=True, slots=True)
+class BriefAdvantage:
+    granted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BriefInputs:
+    report: BriefReport | None = None
+    advantage: BriefAdvantage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Brief:
     """What a walk through a pool's past needs of each decision."""
 
@@ -50,6 +66,7 @@ class Brief:
     outcome: str
     reason: str
     rules_revision: str
+    inputs: BriefInputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from poolwright.model.decision import Decision, Outcome, Reason
+from poolwright.model.decision import Decision, Reason
 from poolwright.model.pool import ActionStatus
+from poolwright.record.absence import CHANGING, absent_since
 from poolwright.record.journal import Brief, Journal, StoredAction
-
-CHANGING = (Outcome.SCALE_UP, Outcome.SCALE_DOWN)
 
 
 class Origin(StrEnum):
@@ -40,6 +39,8 @@ class PoolStory:
     failed: Decision | None = None
     """The newest change since then that was decided and not carried out."""
     failed_actions: tuple[StoredAction, ...] = ()
+    absent_since: float | None = None
+    """Since when none of the replicas that it was told to have is ready; see `record.absence`."""
 
 
 def was_refused(actions: Sequence[StoredAction]) -> bool:
@@ -90,6 +91,7 @@ def pool_story(journal: Journal, pool: str) -> PoolStory | None:
         before,
         _decision(journal, failed),
         _actions(journal, failed),
+        absent_since(journal, pool),
     )
 
 

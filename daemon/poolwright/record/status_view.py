@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from poolwright.model.decision import Outcome
+from poolwright.record.absence import Absence
 from poolwright.record.sentences import OUTCOMES, REASONS
 from poolwright.record.wording import ago, duration, exact_duration, replicas, rounded
 
@@ -67,7 +68,10 @@ def _last(pool: Body, now: float) -> str:
 
 
 def _learned(pool: Body) -> Iterator[str]:
-    """A line for the first trigger that decides by what was learned; the others are in --json."""
+    """A line for the first trigger that decides by what was learned; the others are in --json.
+
+    One more where an accelerator is granted and not there.
+    """
     for found in pool["learned"][:1]:
         parts = [f"carries {rounded(found['carried_requests_per_s'])} req/s a replica"]
         parts[0] += "" if found["basis"] == "measured" else f" ({found['basis']})"
@@ -78,9 +82,12 @@ def _learned(pool: Body) -> Iterator[str]:
             if found["upper_replicas"] is not None:
                 horizon = exact_duration(found["horizon_s"])
                 parts.append(f"{replicas(found['upper_replicas'])} in {horizon}")
-        if pool["advantage_granted"] is not None:
+        if pool["advantage_granted"] is not None and pool["absence"] is None:
             parts.append("advantage" if pool["advantage_granted"] else "no advantage")
         yield ", ".join(parts)
+    if pool["absence"] is not None:
+        absence = Absence(**pool["absence"])
+        yield f"advantage granted, but {absence.words()}"
 
 
 def _facts(body: Body) -> Iterator[tuple[str, str, bool]]:

@@ -3,10 +3,10 @@
 What makes two targets the same is known to the provider alone, so its model of a target says it.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Hashable, Iterable
+from typing import Protocol, runtime_checkable
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.rulefiles.checks import Providers
@@ -48,13 +48,11 @@ def check_targets_of_all(
 
 def _identity(service: str, pool: PoolRule, providers: Providers) -> Hashable | None:
     model = providers.get(pool.provider)
-    target = None if model is None else _read(model, pool.target)
-    return target.identity(service, pool.name) if isinstance(target, Identified) else None
-
-
-def _read(model: type[BaseModel], written: Mapping[str, Any]) -> BaseModel | None:
-    """None where it is wrong, which has been told."""
-    try:
-        return model.model_validate(written)
-    except ValidationError:
+    if model is None:
         return None
+    try:
+        target: object = model.model_validate(pool.target)
+    except ValidationError:
+        # It has been told.
+        return None
+    return target.identity(service, pool.name) if isinstance(target, Identified) else None

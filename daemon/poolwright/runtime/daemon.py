@@ -30,6 +30,7 @@ from poolwright.model.decision import Decision
 from poolwright.model.pool import ActionReport, ActionStatus, Attempt, PoolReport
 from poolwright.model.rule import Mode, RuleSet
 from poolwright.model.tick import Health, Tick
+from poolwright.record.absence import Absent
 from poolwright.record.action_traces import ActionTraces
 from poolwright.record.decision_topic import decision_message
 from poolwright.record.http import HealthReport, health_app
@@ -69,6 +70,8 @@ class Daemon:
         self.metrics.reload(failed=False, revision=self.rules.revision)
         self.metrics.recording(self.recorder, self.tracing)
         self.state, self._offsets = checkpoints.restore(self.journal)
+        self._absent = Absent()
+        self._absent.recall(self.journal, (p.name for s in self.rules.services for p in s.pools))
         self.source = self._make_source()
         self.topic = Outbox(settings.kafka.decisions_topic, connection_options(settings.kafka))
         self.executor: Executor = self._make_executor()
@@ -258,6 +261,7 @@ class Daemon:
     def _record(self, decision: Decision) -> None:
         self.tracing.trace_decision(decision)
         self.metrics.decided(decision)
+        self._absent.note(decision)
         self.topic.put(decision_message(decision))
         if decision.acts:
             log.info(
@@ -373,12 +377,13 @@ class Daemon:
 
     def status(self) -> dict[str, Any]:
         """What `poolwright status` shows."""
+        now = self.clock.now()
         return {
-            "at": self.clock.now(),
+            "at": now,
             "rules_revision": self.rules.revision,
             "reload_error": self.reload_error,
             "journal_error": self.recorder.error,
             "spans_dropped": self.tracing.dropped,
             **source_body(self.source),
-            "pools": pools_body(self.rules, self.state, self.source),
+            "pools": pools_body(self.rules, self.state, self.source, self._absent, now),
         }

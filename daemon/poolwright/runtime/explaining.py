@@ -10,6 +10,7 @@ from poolwright import rulefiles
 from poolwright.errors import PoolwrightError
 from poolwright.model.decision import Decision
 from poolwright.model.rule import ServiceRule
+from poolwright.record.absence import absent_since
 from poolwright.record.explain import explain, explain_dict
 from poolwright.record.explain_pool import explain_pool, explain_pool_dict
 from poolwright.record.journal import Journal
@@ -37,7 +38,9 @@ def explain_from(path: Path, which: str, out: Console, now: float, *, as_json: b
         if as_json:
             _print(explain_dict(stored, actions))
         else:
-            out.print(explain(stored.decision, actions, now, rule_of(journal, stored.decision)))
+            made = stored.decision
+            since = absent_since(journal, made.pool, made.at)
+            out.print(explain(made, actions, now, rule_of(journal, made), since))
         return True
     finally:
         journal.close()

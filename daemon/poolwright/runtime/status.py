@@ -1,19 +1,28 @@
 """What /status tells of a running daemon, for `poolwright status` and for machines."""
 
+from dataclasses import asdict
 from typing import Any
 
 from poolwright.decision import CoreState
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, RuleSet, ServiceRule
+from poolwright.record.absence import Absent, absence_of
 from poolwright.telemetry.source import KafkaSource
 
-_NOTHING_LEARNED: dict[str, Any] = {"learned": [], "share": None, "advantage_granted": None}
+_NOTHING_LEARNED: dict[str, Any] = {
+    "learned": [],
+    "share": None,
+    "advantage_granted": None,
+    "absence": None,
+}
 
 
-def pools_body(rules: RuleSet, state: CoreState, source: KafkaSource) -> list[dict[str, Any]]:
+def pools_body(
+    rules: RuleSet, state: CoreState, source: KafkaSource, absent: Absent, now: float
+) -> list[dict[str, Any]]:
     """One entry a pool; null where nothing is known, never zero."""
     return [
-        _pool(service, pool, state, owned=source.owns(service.service))
+        _pool(service, pool, state, absent, now, owned=source.owns(service.service))
         for service in rules.services
         for pool in service.pools
     ]
@@ -28,7 +37,15 @@ def source_body(source: KafkaSource) -> dict[str, Any]:
     }
 
 
-def _pool(service: ServiceRule, pool: PoolRule, state: CoreState, *, owned: bool) -> dict[str, Any]:
+def _pool(
+    service: ServiceRule,
+    pool: PoolRule,
+    state: CoreState,
+    absent: Absent,
+    now: float,
+    *,
+    owned: bool,
+) -> dict[str, Any]:
     report: PoolReport | None = state.reports.get(pool.name)
     memory = state.memories.get(pool.name)
     recorded = None if memory is None else memory.recorded
@@ -49,11 +66,13 @@ def _pool(service: ServiceRule, pool: PoolRule, state: CoreState, *, owned: bool
         "decided_from": None if recorded is None else recorded.current,
         "decided_to": None if recorded is None else recorded.desired,
         "owned": owned,
-        **(_learned(service, pool, state) if owned else _NOTHING_LEARNED),
+        **(_learned(service, pool, state, absent, now) if owned else _NOTHING_LEARNED),
     }
 
 
-def _learned(service: ServiceRule, pool: PoolRule, state: CoreState) -> dict[str, Any]:
+def _learned(
+    service: ServiceRule, pool: PoolRule, state: CoreState, absent: Absent, now: float
+) -> dict[str, Any]:
     """As of the learner's last block; each needs and carries for its own trigger's SLO."""
     learner = state.learners.get(service.service)
     if learner is None:
@@ -61,6 +80,8 @@ def _learned(service: ServiceRule, pool: PoolRule, state: CoreState) -> dict[str
     plan = learner.block.plan.get(pool.name)
     found = [one for (name, _), one in learner.block.assessed.items() if name == pool.name]
     advantage = None if plan is None else plan.advantage
+    startup_s = learner.pools[pool.name].startups.p95_s(pool.startup_s)
+    absence = absence_of(advantage, absent[pool.name], now, startup_s, service)
     return {
         "learned": [
             {
@@ -77,4 +98,5 @@ def _learned(service: ServiceRule, pool: PoolRule, state: CoreState) -> dict[str
         ],
         "share": None if plan is None else dict(plan.share.classes),
         "advantage_granted": None if advantage is None else advantage.granted,
+        "absence": None if absence is None else asdict(absence),
     }
