@@ -13,7 +13,6 @@ from poolwright.model.rule import ServiceRule, SignalRule
 from poolwright.record.absence import Absence, absence_at
 from poolwright.record.advantage_view import advantage_rows, alternatives_table
 from poolwright.record.first_to_go import first_to_go
-from poolwright.record.first_to_go import first_to_go
 from poolwright.record.journal import StoredAction, StoredDecision
 from poolwright.record.learned import learned_rows, learned_why
 from poolwright.record.sentences import CAUSES, OUTCOMES, REASONS
@@ -56,8 +55,6 @@ def explain(
     cost = decision.evidence.get("cost_usd_per_hour")
     if cost is not None:
         _add(pool, f"costs {cost:g} USD/h at {decision.desired} replicas")
-    if (leaving := first_to_go(decision)) is not None:
-        _add(pool, f"first to go: {leaving}")
     if (leaving := first_to_go(decision)) is not None:
         _add(pool, f"first to go: {leaving}")
     _actions(tree, decision, actions)

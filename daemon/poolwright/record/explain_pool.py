@@ -32,7 +32,6 @@ from poolwright.record.explain import (
     wish,
 )
 from poolwright.record.first_to_go import first_to_go
-from poolwright.record.first_to_go import first_to_go
 from poolwright.record.learned import Row, learned_rows, learned_why
 from poolwright.record.pool_story import Origin, PoolStory
 from poolwright.record.sentences import REASONS
@@ -97,8 +96,6 @@ def _why(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
             yield "limit", limit_line(effect)
         if not change.limits:
             yield "limits", "none changed the number"
-        if (leaving := first_to_go(change)) is not None:
-            yield "first to go", leaving
         if (leaving := first_to_go(change)) is not None:
             yield "first to go", leaving
         yield "provider", provider_sentence(change, story.actions)
