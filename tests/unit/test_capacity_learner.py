@@ -87,15 +87,15 @@ def test_a_request_teaches_the_pool_that_ended_it() -> None:
     bench = Bench()
     bench.feed(*[ended(AT + n) for n in range(20)], at=AT + 20)
     pools = bench.of("chat").pools
-    assert len(pools["gpu"].speed._rows) == 20
-    assert len(pools["wse"].speed._rows) == 0
+    assert len(pools["gpu"].speed._kept) == 20
+    assert len(pools["wse"].speed._kept) == 0
 
 
 def test_failed_requests_teach_no_speed_but_their_tokens_count() -> None:
     bench = Bench()
     bench.feed(*[ended(AT + n, status="error", output_tokens=7) for n in range(20)], at=AT + 20)
     learner = bench.of("chat")
-    assert len(learner.pools["gpu"].speed._rows) == 0
+    assert len(learner.pools["gpu"].speed._kept) == 0
     (known,) = learner.demand.classes.values()
     assert known.output_tokens == 7.0
 
@@ -103,7 +103,7 @@ def test_failed_requests_teach_no_speed_but_their_tokens_count() -> None:
 def test_requests_that_do_not_name_their_replica_teach_no_speed() -> None:
     bench = Bench()
     bench.feed(ended(AT - 1, replica=""), ended(AT - 2, "wse", replica="w1"))
-    taught = {name: len(pool.speed._rows) for name, pool in bench.of("chat").pools.items()}
+    taught = {name: len(pool.speed._kept) for name, pool in bench.of("chat").pools.items()}
     assert taught == {"gpu": 0, "wse": 1}
 
 
@@ -113,7 +113,7 @@ def test_the_decode_time_is_that_of_the_tokens_where_no_total_is_told() -> None:
     del without["e2e_s"]
     for event in (with_e2e, without):
         bench.feed(event)
-    rows = bench.of("chat").pools["gpu"].speed._rows
+    rows = bench.of("chat").pools["gpu"].speed._kept.rows()
     assert (rows[:, 3] - rows[:, 2]).tolist() == pytest.approx([0.98, 49 * 0.02])
 
 

@@ -1,5 +1,8 @@
 """A restart in the middle of a service's life changes no decision."""
 
+import gzip
+from pathlib import Path
+
 import msgspec
 import pytest
 from tests.unit.capacity_bench import ACCELERATOR, FAST, RULES, Drive, Target
@@ -10,6 +13,8 @@ from poolwright.controller import Controller
 from poolwright.model.names import NameTable
 from poolwright.rulefiles import load_sources
 
+OLDER = Path(__file__).parents[1] / "golden" / "checkpoints" / "windows-4-learned-3.msgpack.gz"
+"""What the version before saved after the first 200 s of `BOTH` at 9 requests a second."""
 BOTH = RULES.replace("\ntriggers:\n", ACCELERATOR, 1)
 
 
@@ -57,6 +62,23 @@ def test_what_is_saved_is_the_same_again() -> None:
     saved = driven.controller.dump()
     restart(driven)
     assert driven.controller.dump() == saved
+
+
+def test_the_checkpoint_of_the_version_before_is_gone_on_from() -> None:
+    one, other = twins(BOTH)
+    for driven in (one, other):
+        driven.run(200, 9.0)
+    before = len(one.decisions)
+    other.controller = Controller(one.controller.rules)
+    other.controller.restore(gzip.decompress(OLDER.read_bytes()))
+    for driven in (one, other):
+        driven.run(60, 9.0)
+        driven.run(60, 25.0, waiting=3.0)
+    assert len(one.decisions) >= before + 5
+    assert as_bytes(other.decisions) == as_bytes(one.decisions)
+    # In as few bytes, too.
+    sizes = [len(driven.controller.dump()) for driven in (one, other)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
 
 
 def test_another_format_is_refused() -> None:

@@ -160,7 +160,7 @@ def test_two_replicas_are_watched_and_a_gone_one_is_replaced() -> None:
     found = SpeedEstimator()
     for replica in (1, 2, 3):
         show(found, 50, replica=replica)
-    assert set(found._rows[:, 0]) == {1.0, 2.0}
+    assert set(found._kept.rows()[:, 0]) == {1.0, 2.0}
     show(found, 10, at=300.0, replica=2)
     show(found, 10, at=301.0, replica=3)
     assert set(found._probes) == {2, 3}
@@ -170,7 +170,7 @@ def test_memory_is_bounded() -> None:
     found = SpeedEstimator()
     for at in range(0, 60000, 6000):
         show(found, 4000, at=float(at))
-    assert len(found._rows) == ROWS
+    assert len(found._kept) == ROWS
     found.refit(1e6)
     assert found.learned
     # Company of the oldest may have been forgotten: they are not used.

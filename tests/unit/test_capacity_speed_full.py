@@ -90,7 +90,7 @@ def test_a_queue_longer_than_the_memory_does_not_stop_the_learning() -> None:
     ended = overloaded(PRIOR, seconds=1500.0)
     found = learn(SpeedEstimator(), ended)
     waited_s = ended["ttft"][-1]
-    assert waited_s > np.ptp(found._rows[:, 3])
+    assert waited_s > np.ptp(found._kept.rows()[:, 3])
     assert found._used > ended["ended"][-1] - 120.0
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from poolwright.capacity import narrow
 from poolwright.capacity.need import Stream
 from poolwright.forecasting.season import BIN_S, Season
 from poolwright.model.sample import Bools, Floats, Ids, Index
@@ -32,8 +33,8 @@ class ClassDemand:
                  "output_tokens", "requests")  # fmt: skip
 
     def __init__(self) -> None:
-        self.requests = np.zeros(RING_S, dtype=np.float32)
-        self.input_tokens = np.zeros(RING_S, dtype=np.float32)
+        self.requests = narrow.zeros(RING_S)
+        self.input_tokens = narrow.zeros(RING_S)
         self.output_tokens = PRIOR_OUTPUT_TOKENS
         """Mean of the answers that ended."""
         self.output_known = 0.0
@@ -86,12 +87,15 @@ class Demand:
         where = np.arange(furthest - gone + 1, furthest + 1) % RING_S
         self.heard[where] = False
         for known in self.classes.values():
-            known.requests[where] = 0.0
-            known.input_tokens[where] = 0.0
+            known.requests[where] = 0
+            known.input_tokens[where] = 0
         self.newest = second
 
     def _end_bin(self, number: int) -> None:
         """The ten minutes that end now, where telemetry covers most of them."""
+        for known in self.classes.values():
+            known.requests = narrow.narrowed(known.requests)
+            known.input_tokens = narrow.narrowed(known.input_tokens)
         last = min((self.newest or 0) - number * BIN_S + 1, self.seconds)
         if self.known(last).sum() * 2 > BIN_S:
             order = self.order(last)
@@ -119,9 +123,10 @@ class Demand:
             known = self.of(number)
             tokens = input_tokens[mine]
             tokens = np.where(np.isnan(tokens), known.mean_input_tokens, tokens)
-            where = second[mine] % RING_S
-            np.add.at(known.requests, where, 1.0)
-            np.add.at(known.input_tokens, where, tokens)
+            first = int(second[mine].min())
+            offset = second[mine] - first
+            known.requests = narrow.add(known.requests, first, offset)
+            known.input_tokens = narrow.add(known.input_tokens, first, offset, tokens)
 
     def of(self, request_class: int) -> ClassDemand:
         """The class's demand, made when it is first seen."""
@@ -160,8 +165,8 @@ class Demand:
         requests, inputs, outputs = (np.zeros(last) for _ in range(3))
         for number, share in shares.items():
             known = self.classes[number]
-            mine = known.requests[order] * share
+            mine = known.requests[order].astype(np.float32) * share
             requests += mine
-            inputs += known.input_tokens[order] * share
+            inputs += known.input_tokens[order].astype(np.float32) * share
             outputs += mine * known.output_tokens
         return Stream(requests, inputs, outputs)

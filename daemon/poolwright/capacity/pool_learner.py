@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from poolwright.capacity import narrow
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
@@ -39,7 +40,7 @@ class PoolLearner:
         """Requests that run on a replica while others wait; None while none waited."""
         self.gauges: dict[int, tuple[float, float, float]] = {}
         """By replica: when it last reported, running, waiting."""
-        self.ready = np.zeros(READY_S, dtype=np.float32)
+        self.ready = narrow.zeros(READY_S)
         self.felt = np.zeros(READY_S, dtype=np.float32)
         """By second, what was ready, and what its arrivals need (infinite: nobody can tell)."""
         self.short = False
@@ -79,7 +80,8 @@ class PoolLearner:
         if self.ready_at is None or ready > self.ready[self.ready_at % READY_S]:
             self.grown_at, self.early_ended, self.early_missed = at, 0, 0
         since = second - 1 if self.ready_at is None else max(self.ready_at, second - READY_S)
-        self.ready[np.arange(since + 1, second + 1) % READY_S] = ready
+        seconds = np.arange(since + 1, second + 1) % READY_S
+        self.ready = narrow.put(self.ready, seconds, ready)
         self.ready_at = second
 
     def note_felt(self, at: float, felt: Floats, stay_s: float, *, queued: bool) -> None:
@@ -176,7 +178,7 @@ class PoolLearner:
             known = (came > at - READY_S) & (ended <= at)
             came, ended = np.maximum(came, 0) % READY_S, np.maximum(ended, 0) % READY_S
             need = self.felt[came] * self.calibration.factor
-            ready = np.minimum(self.ready[came], self.ready[ended])
+            ready = np.minimum(self.ready[came], self.ready[ended]).astype(np.float32)
             missed = rows[:, 2] > 0
             self.calibration.attained(len(rows), int(missed.sum()), attainment, rate)
             met = known & np.isfinite(need)

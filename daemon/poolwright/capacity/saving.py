@@ -6,20 +6,25 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from poolwright.capacity import narrow
 from poolwright.capacity.advantage import Holding
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.demand import ClassDemand, Demand
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
+from poolwright.capacity.kept import ARRIVED, END, INPUT, REPLICA, KeptRequests
 from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
 from poolwright.forecasting.season import Season
+from poolwright.model.sample import Floats
 
-FORMAT: Final = 3
+FORMAT: Final = 4
+WIDE: Final = 3
+"""The format before: floats throughout, and a row of six for each request of the regression."""
 WITHOUT_ASKED_SINCE: Final = 2
-"""The format before, whose demand did not say when the first request came."""
+"""That before: its demand did not say when the first request came."""
 KINDS: Final = {
     kind.__name__: kind
     for kind in (
@@ -28,6 +33,7 @@ KINDS: Final = {
         Demand,
         Drift,
         EndedTimes,
+        KeptRequests,
         PoolLearner,
         Season,
         SpeedEstimator,
@@ -49,8 +55,8 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
     Raises msgspec.ValidationError for another format.
     """
     written, *parts = msgspec.msgpack.decode(data, strict=False)
-    if written not in {FORMAT, WITHOUT_ASKED_SINCE}:
-        msg = f"learned values of format {written}, this version reads 2 and {FORMAT}"
+    if written not in {FORMAT, WIDE, WITHOUT_ASKED_SINCE}:
+        msg = f"learned values of format {written}, this version reads 2 to {FORMAT}"
         raise msgspec.ValidationError(msg)
     demand, pools, holdings, block = parts
     learner.demand = _value(demand)
@@ -61,16 +67,28 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
         name: _completed(known[name], pool) if name in known else pool
         for name, pool in learner.pools.items()
     }
+    if written != FORMAT:
+        _narrow(learner)
     learner.planner.holdings = _value(holdings)
     learner.block = msgspec.msgpack.decode(block, type=Block)
 
 
 def _completed(pool: PoolLearner, new: PoolLearner) -> PoolLearner:
     """What an older version did not know yet is as in a new learner."""
-    for slot in PoolLearner.__slots__:
-        if not hasattr(pool, slot):
-            setattr(pool, slot, getattr(new, slot))
+    for part, fresh in ((pool, new), (pool.drift, new.drift)):
+        for slot in type(fresh).__slots__:
+            if not hasattr(part, slot):
+                setattr(part, slot, getattr(fresh, slot))
     return pool
+
+
+def _narrow(learner: ServiceLearner) -> None:
+    """In as few bytes as this version needs."""
+    for known in learner.demand.classes.values():
+        known.requests = narrow.narrowed(known.requests)
+        known.input_tokens = narrow.narrowed(known.input_tokens)
+    for pool in learner.pools.values():
+        pool.ready = narrow.narrowed(pool.ready)
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value
@@ -133,4 +151,14 @@ def _object(kind: Any, slots: list[tuple[str, Any]]) -> Any:
     for slot, item in slots:
         if slot in kind.__slots__:
             setattr(made, slot, _value(item))
+        elif kind is SpeedEstimator and slot == "_rows":
+            made._kept = _kept(_value(item))
     return made
+
+
+def _kept(rows: Floats) -> KeptRequests:
+    """Those that formats 2 and 3 had as rows."""
+    kept = KeptRequests()
+    spans_s = np.diff(rows[:, ARRIVED : END + 1], axis=1)
+    kept.add(rows[:, REPLICA].astype(np.int32), rows[:, END], spans_s, rows[:, INPUT:])
+    return kept

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from poolwright.capacity.company import Ended, Stays, company
+from poolwright.capacity.kept import ARRIVED, END, FIRST, INPUT, OUTPUT, REPLICA, KeptRequests
 from poolwright.model.sample import Bools, Floats, Ids, Index
 
 ROWS: Final = 512
@@ -47,7 +48,6 @@ HOLD: Final = 0.01
 """How firmly a figure stays at the prior itself, in requests that show nothing but it."""
 DIGITS: Final = 6
 TRUSTED_REQUESTS: Final = 30.0
-REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class SpeedEstimator:
         "_a",
         "_b",
         "_dropped",
+        "_kept",
         "_probes",
-        "_rows",
         "_span_s",
         "_used",
         "error",
@@ -96,8 +96,7 @@ class SpeedEstimator:
         """Requests behind `speed`, after forgetting."""
         self.error = 0.5
         """Relative error of a predicted decode time (robust standard deviation)."""
-        self._rows: Floats = np.empty((0, 6))
-        """Replica, arrived at, first token at, end at, input and output tokens; oldest first."""
+        self._kept = KeptRequests()
         self._span_s = 0.0
         self._dropped = False
         self._probes: dict[int, float] = {}
@@ -122,15 +121,14 @@ class SpeedEstimator:
         if not len(at):
             return
         self._choose_probes(at, replica)
-        known = np.isfinite(ttft_s + decode_s + inputs + outputs)
-        mine = np.isin(replica, list(self._probes)) & known
-        first = at - decode_s
-        new = np.column_stack((replica, first - ttft_s, first, at, inputs, outputs))[mine]
-        rows: Floats = np.concatenate((self._rows, new))
-        recent = int((rows[:, END] > float(at.max()) - self._span_s).sum())
+        mine = np.isin(replica, list(self._probes))
+        spans_s, tokens = np.column_stack((ttft_s, decode_s)), np.column_stack((inputs, outputs))
+        self._kept.add(replica[mine], at[mine], spans_s[mine], tokens[mine])
+        recent = self._kept.since(float(at.max()) - self._span_s)
         keep = min(max(ROWS, recent), MOST_ROWS)
-        self._dropped |= len(rows) > keep
-        self._rows = rows[-keep:]
+        if len(self._kept) > keep:
+            self._kept.keep(keep)
+            self._dropped = True
 
     def _choose_probes(self, at: Floats, replica: Ids) -> None:
         now = float(at.max())
@@ -141,9 +139,9 @@ class SpeedEstimator:
 
     def refit(self, now: float) -> None:
         """Learns from requests whose company on the replica has ended as well."""
-        rows = self._rows
-        if len(rows) < 8:
+        if len(self._kept) < 8:
             return
+        rows = self._kept.rows()
         decode_s = rows[:, END] - rows[:, FIRST]
         heard = _heard(rows, now)
         newest = float(heard.max())

@@ -1,0 +1,80 @@
+"""Requests that ended, for the regression: each in 28 bytes.
+
+All times lie on one grid, that of the floats of our epoch: seconds since 1970 have no finer digits
+until 2038. So nothing is lost, and what happened in the same instant stays so: which requests ran
+beside which does not change. Rounding each time to fewer digits of its own would change it.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poolwright.model.sample import Floats, Ids
+
+TICKS_PER_S: Final = 2.0**22
+LONGEST_S: Final = 2.0**31
+"""Requests that took longer are not kept."""
+MOST_TOKENS: Final = 2.0**24
+"""Up to which a float of 32 bits counts exactly."""
+REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
+
+
+class KeptRequests:
+    """The oldest first. Times in epoch seconds."""
+
+    __slots__ = ("_ends", "_spans", "_told")
+
+    def __init__(self) -> None:
+        self._ends: Floats = np.empty(0)
+        self._spans: NDArray[Any] = np.empty((0, 2), dtype=np.uint32)
+        """Ticks to the first token, and from there to the end; in 64 bits beyond 17 minutes."""
+        self._told: NDArray[np.float32] = np.empty((0, 3), dtype=np.float32)
+        """Replica, input and output tokens."""
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def since(self, at: float) -> int:
+        """How many have ended after `at`."""
+        return int((self._ends > at).sum())
+
+    def add(self, replica: Ids, at: Floats, spans_s: Floats, tokens: Floats) -> None:
+        """Takes requests by when they ended.
+
+        `spans_s` (request, 2) to and from the first token, `tokens` (request, 2) in and out. One
+        that does not tell all of them, or tells absurd ones, is left out.
+        """
+        known = (spans_s < LONGEST_S).all(axis=1) & (tokens <= MOST_TOKENS).all(axis=1)
+        at, spans_s = at[known], spans_s[known]
+        first = at - spans_s[:, 1]
+        ticks = np.round(np.stack((first - spans_s[:, 0], first, at)) * TICKS_PER_S)
+        told = np.column_stack((replica[known], tokens[known])).astype(np.float32)
+        spans = np.maximum(np.diff(ticks, axis=0).T, 0.0)
+        self._ends = np.concatenate((self._ends, ticks[2] / TICKS_PER_S))
+        self._spans = _least(np.concatenate((self._spans, spans.astype(np.uint64))))
+        self._told = np.concatenate((self._told, told))
+
+    def keep(self, newest: int) -> None:
+        """Forgets all but so many, at least one."""
+        # Copies: a view would hold on to what it leaves out.
+        self._ends = self._ends[-newest:].copy()
+        self._spans = _least(self._spans[-newest:])
+        self._told = self._told[-newest:].copy()
+
+    def rows(self) -> Floats:
+        """Replica, arrived at, first token at, end at, input and output tokens of each."""
+        spans_s = self._spans / TICKS_PER_S
+        rows = np.empty((len(self), 6))
+        rows[:, END] = self._ends
+        rows[:, FIRST] = rows[:, END] - spans_s[:, 1]
+        rows[:, ARRIVED] = rows[:, FIRST] - spans_s[:, 0]
+        rows[:, REPLICA], rows[:, INPUT], rows[:, OUTPUT] = self._told.T
+        return rows
+
+
+def _least(spans: NDArray[Any]) -> NDArray[Any]:
+    """A copy in 32 bits, where they do."""
+    fits = int(spans.max(initial=0)) < 2**32
+    found: NDArray[Any] = spans.astype(np.uint32 if fits else np.uint64)
+    return found

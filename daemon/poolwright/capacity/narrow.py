@@ -1,0 +1,67 @@
+"""Rings of numbers in as few bytes as these need, and nothing lost.
+
+Most services are asked a few times a second, some thousands of times: a byte holds what the former
+need, a float what the latter do. A ring becomes wider when a number does not fit, and narrow again
+(`narrowed`) when no number needs the width any more.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poolwright.model.sample import Floats, Index
+
+Ring = NDArray[Any]
+"""Of one of `KINDS`."""
+
+WIDEST: Final = np.dtype(np.float32)
+"""Whole numbers are exact in it up to 2^24."""
+KINDS: Final = (np.dtype(np.uint8), np.dtype(np.uint16), WIDEST)
+
+
+def zeros(length: int) -> Ring:
+    """A ring of them, as narrow as can be."""
+    return np.zeros(length, dtype=KINDS[0])
+
+
+def add(ring: Ring, first: int, offset: Index, amounts: Floats | None = None) -> Ring:
+    """Adds to the places `first + offset` the amounts (None: one to each), one after the other.
+
+    The ring that it is given is changed where there is room; the one returned holds the sums.
+    """
+    if ring.dtype == WIDEST:
+        np.add.at(ring, (first + offset) % len(ring), 1.0 if amounts is None else amounts)
+        return ring
+    more = np.bincount(offset, amounts)
+    where = np.arange(first, first + len(more)) % len(ring)
+    sums = ring[where] + more
+    fits = _narrowest(sums, ring.dtype)
+    if fits.dtype == WIDEST:
+        return add(ring.astype(WIDEST), first, offset, amounts)
+    ring = ring.astype(fits.dtype, copy=False)
+    ring[where] = fits
+    return ring
+
+
+def put(ring: Ring, where: Index, number: int) -> Ring:
+    """Sets these places, in the ring that it is given where there is room."""
+    fits = _narrowest(np.array([number]), ring.dtype)
+    ring = ring.astype(fits.dtype, copy=False)
+    ring[where] = fits
+    return ring
+
+
+def narrowed(ring: Ring) -> Ring:
+    """The same numbers in as few bytes as they need."""
+    return _narrowest(ring, KINDS[0])
+
+
+def _narrowest(numbers: NDArray[Any], least: np.dtype[Any]) -> Ring:
+    """In the first kind from `least` on that changes none of them, or the widest."""
+    for kind in KINDS[KINDS.index(least) : -1]:
+        with np.errstate(invalid="ignore"):  # what does not fit becomes another number
+            found: Ring = numbers.astype(kind)
+        if bool((found == numbers).all()):
+            return found
+    return numbers.astype(WIDEST)
