@@ -77,6 +77,7 @@ def check(
     """Checks rule files: every problem with file, line, column and what to do."""
     from poolwright import rulefiles  # noqa: PLC0415
     from poolwright.actuation.registry import targets  # noqa: PLC0415
+    from poolwright.rulefiles.excerpts import excerpts  # noqa: PLC0415
 
     try:
         rules = rulefiles.load(path, providers=targets())
@@ -85,8 +86,8 @@ def check(
     if as_json:
         _print_json([])
         return
-    for warning in rules.warnings:
-        sys.stderr.write(f"warning: {warning}\n")
+    for text in excerpts(rules.warnings):
+        sys.stderr.write(f"warning: {text}\n")
     names = ", ".join(service.service for service in rules.services)
     out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
 

@@ -66,6 +66,7 @@ def check(document: Document, rules: RuleFile, names: Names, providers: Provider
         for i, pool in enumerate(rules.pools)
     ):
         document.add(("pools",), "no default pool", "give one pool role: default", key=True)
+    _check_classes(document, rules, names)
     for name, signal in rules.signals.items():
         _check_signal(document, ("signals", name), name, signal, names)
     for i, trigger in enumerate(rules.triggers):
@@ -128,6 +129,26 @@ def _check_pool(
         document.add(path, f"accelerator pool `{pool.name}` has no advantage", hint)
     for j, name in enumerate(pool.serves):
         _check_name(document, (*path, "serves", j), "class", name, names.classes)
+
+
+def _check_classes(document: Document, rules: RuleFile, names: Names) -> None:
+    """What nobody serves, and what is to be met without a time that could be missed."""
+    sure = rules.pools and not document.has_broken(("pools",))
+    lists = [pool.serves for pool in rules.pools]
+    known = names.classes is not None and all(c in names.classes for cs in lists for c in cs)
+    if sure and known and all(lists):
+        for name in rules.classes:
+            if not any(name in served for served in lists):
+                hint = "name it in the `serves` of a pool, or delete the class"
+                document.add(("classes", name), f"no pool serves class `{name}`", hint, key=True)
+    for i, trigger in enumerate(rules.triggers):
+        shape = rules.classes.get(trigger.slo or "")
+        if shape is None or document.has_broken(("classes", trigger.slo or "")):
+            continue
+        if shape.ttft is None and shape.itl is None and shape.e2e is None:
+            message = f"class `{trigger.slo}` has no time that could be met"
+            hint = f"give it one under classes: {trigger.slo}: {{ttft: 2s}}, or itl, or e2e"
+            document.add(("triggers", i, "slo"), message, hint)
 
 
 def _check_provider(document: Document, path: Path, name: str, providers: Providers) -> None:

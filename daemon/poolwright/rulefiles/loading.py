@@ -1,7 +1,7 @@
 """Rule files to the core's rule set: read, check all, then build; or refuse with every problem."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
 from poolwright.rulefiles.building import build
 from poolwright.rulefiles.checks import Names, Providers, check, check_pools_of_all
 from poolwright.rulefiles.document import Document, read
+from poolwright.rulefiles.doubts import doubts
 from poolwright.rulefiles.fights import check_fights
 from poolwright.rulefiles.fleet import Services, is_fleet, read_fleet, warnings
 from poolwright.rulefiles.shapes import RuleFile
@@ -75,14 +76,27 @@ def load_sources(sources: Mapping[str, str], *, providers: Providers | None = No
     fleet = _read_fleet(fleets, services)
     problems = [problem for document in documents for problem in document.problems]
     if problems:
-        raise RuleFileError(tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column))))
+        raise RuleFileError(tuple(sorted(problems, key=_place)))
     return RuleSet(
         _revision(sources),
         tuple(rule for _, rule in services.rules.values()),
         dict(sources),
         fleet,
-        () if fleet is None else tuple(warnings(fleets[0], fleet, services)),
+        tuple(sorted(_warnings(fleets, fleet, services), key=_place)),
     )
+
+
+def _warnings(
+    fleets: Sequence[Document], fleet: FleetRule | None, services: Services
+) -> Iterator[Problem]:
+    for document, service in services.rules.values():
+        yield from doubts(document, service)
+    if fleet is not None:
+        yield from warnings(fleets[0], fleet, services)
+
+
+def _place(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
 
 
 def _read_services(documents: Sequence[Document], providers: Providers | None) -> Services:

@@ -15,6 +15,8 @@ PRICE = rf"^\s*{_NUMBER}\s*USD/h\s*$"
 SHARE = rf"^\s*{_NUMBER}\s*%\s*$"
 AMOUNT = rf"^\s*([0-9]{{1,9}}|{_NUMBER}\s*%|max\(\s*[0-9]{{1,9}}\s*,\s*{_NUMBER}\s*%\s*\))\s*$"
 
+NEGATIVE = rf"\s*-\s*{_NUMBER}.*"
+
 _PART = re.compile(rf"({_NUMBER})\s*(ms|s|m|h|d)")
 _BARE = re.compile(rf"\s*{_NUMBER}\s*")
 
@@ -38,6 +40,8 @@ def duration_s(value: Any) -> float:
     if isinstance(value, str) and re.fullmatch(DURATION, value):
         return float(sum(float(part[1]) * _UNITS_S[part[3]] for part in _PART.finditer(value)))
     hint = "write 30s, 5ms, 10m or 1h30m"
+    if isinstance(value, (int, float, str)) and re.fullmatch(NEGATIVE, str(value)):
+        raise QuantityError(f"`{value}` is negative", "write a duration from 0s on")
     missing = _without_unit(value, f"write {str(value).strip()}s for seconds; or ms, m, h, d")
     raise missing or QuantityError(f"`{value}` is not a duration", hint)
 

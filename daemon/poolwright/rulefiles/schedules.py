@@ -1,5 +1,6 @@
 """Recurring spans of time from cron and a time zone; daylight saving is cronsim's."""
 
+import re
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, Literal
@@ -15,6 +16,7 @@ _EARLIEST = 0.0
 _FIELDS: Final = ("minute", "hour", "day-of-month", "month", "day-of-week")
 _RANGES: Final = ("0-59", "0-23", "1-31", "1-12 or JAN-DEC", "0-7 or SUN-SAT")
 _CRON_HINT: Final = "write five fields: minute hour day month weekday"
+_DAYS: Final = r"0?[1-9]|[12][0-9]|3[01]"
 
 
 class ScheduleError(ValueError):
@@ -30,9 +32,17 @@ def check_zone(tz: str) -> ZoneInfo:
     try:
         return ZoneInfo(tz)
     except (KeyError, ValueError, OSError) as error:
-        close = get_close_matches(tz, available_timezones(), 1)
-        hint = f"did you mean `{close[0]}`?" if close else "write one like Europe/Paris or UTC"
-        raise ScheduleError("tz", f"unknown time zone `{tz}`", hint) from error
+        raise ScheduleError("tz", f"unknown time zone `{tz}`", _zone_hint(tz)) from error
+
+
+def _zone_hint(tz: str) -> str:
+    known = available_timezones()
+    place = tz.replace(" ", "_").lower()
+    close = [name for name in sorted(known) if name.rpartition("/")[2].lower() == place]
+    if not close and re.fullmatch(r"[A-Z]{2,5}([+-].*)?|[+-].*", tz):
+        return "write one like Europe/Paris: abbreviations and offsets know no summer time"
+    close = close or get_close_matches(tz, known, 1)
+    return f"did you mean `{close[0]}`?" if close else "write one like Europe/Paris or UTC"
 
 
 def check_cron(cron: str) -> None:
@@ -46,6 +56,9 @@ def check_cron(cron: str) -> None:
         CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
+        if name == "day-of-month" and re.fullmatch(_DAYS, fields[2]):
+            message = f"cron `{cron}` never comes: no such month has a day {fields[2]}"
+            raise ScheduleError("start", message, "correct the day or the month") from error
         message, hint = f"cron `{cron}` is wrong: {error}", _CRON_HINT
         if name in _FIELDS:
             at = _FIELDS.index(name)
