@@ -76,6 +76,24 @@ def test_before_learning_only_a_queue_asks_for_more(waiting, wanted) -> None:
     assert ("waiting" in proposal.evidence) == (waiting is not None)
 
 
+@pytest.mark.parametrize(
+    ("waiting", "history_s", "wanted"),
+    [
+        (240.0, 600.0, 8),
+        (400.0, 600.0, 16),
+        (240.0, 40.0, 16),
+        (470.0, 600.0, 16),
+        (600.0, 600.0, 16),
+    ],
+)
+def test_before_learning_a_queue_says_what_the_ready_ones_can_take(
+    waiting, history_s, wanted
+) -> None:
+    # Four are ready and 8 a second came: of 480 in the last minute they took 240, then 80 or fewer.
+    young = replace(FOUND, learned=False, waiting=waiting, history_s=history_s)
+    assert ask(SLO, young)[0].replicas == wanted
+
+
 @pytest.mark.parametrize(("missed", "wanted"), [(None, 5), (0.09, 5), (0.25, 6)])
 def test_before_learning_misses_ask_for_more_too(missed, wanted) -> None:
     proposal, _ = ask(SLO, replace(FOUND, learned=False, early_miss_rate=missed))

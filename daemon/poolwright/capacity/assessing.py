@@ -58,7 +58,7 @@ def assess(
     )
     replicas = needs(stream, speed, load, demand.seconds)
     modelled, needed = replicas.at_once, replicas.felt
-    last, minute = min(demand.seconds, int(MEMORY_S)), min(demand.seconds, 60)
+    last, minute = min(demand.seconds, int(MEMORY_S)), max(1, min(demand.asked_s, 60))
     if binding:
         waiting = pool.waiting(at)
         pool.note_felt(at, needed, load.decode_s, queued=waiting is not None and waiting >= 1.0)

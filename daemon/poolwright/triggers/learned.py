@@ -11,6 +11,12 @@ QUEUE_PER_READY: Final = 2.0
 EARLY_MISSES: Final = 0.1
 """Before anything is learned, a queue this long on every replica, or so many misses among the first
 requests, are the only signs of need."""
+LEAST_GROWTH: Final = 1.5
+MOST_GROWTH: Final = 4.0
+ENOUGH_REQUESTS: Final = 30.0
+"""Of fewer that came, a queue does not say what replicas can take."""
+LAST_S: Final = 60.0
+"""Over which the demand of an assessment is a mean."""
 NOTHING: Final = 1e-6
 SLACK: Final = 0.15
 """A need that is beyond a whole number by less is met by it: no forecast is that exact."""
@@ -111,7 +117,12 @@ def _before_learning(found: Assessment, current: int, ready: int) -> tuple[int, 
     if missing:
         detail += f", and {found.early_miss_rate:.0%} of the first missed their SLO"
     # Counted from the ready replicas, so that a slow start is no runaway.
-    return max(current, ready + max(1, math.ceil(ready / 2))), detail
+    growth = LEAST_GROWTH
+    came = found.demand_per_s * min(found.history_s, LAST_S)
+    if queueing and found.waiting is not None and came >= ENOUGH_REQUESTS:
+        # The ready replicas took what came but for the queue, in the time that it came in.
+        growth = max(growth, came / max(came - found.waiting, came / MOST_GROWTH))
+    return max(current, ready + 1, math.ceil(ready * growth)), detail
 
 
 def _backlog(found: Assessment, ready: int) -> float:
