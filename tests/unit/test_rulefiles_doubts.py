@@ -1,13 +1,17 @@
 """What loads and is probably not meant, and what cannot be meant: told with place and remedy."""
 
+import logging
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from poolwright.cli.commands import app
+from poolwright.clock import VirtualClock
 from poolwright.errors import RuleFileError
 from poolwright.rulefiles import load, load_sources
+from poolwright.runtime.daemon import Daemon
+from poolwright.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 RULES = """\
@@ -264,3 +268,17 @@ def test_check_shows_a_warning_with_its_line(tmp_path: Path) -> None:
     assert ran.stderr.splitlines()[0].startswith(f"warning: {path}:22:39: `2m` is shorter")
     assert ran.stderr.splitlines()[1].endswith("- {name: ahead, forecast: {horizon: 2m}}")
     assert ran.stderr.splitlines()[2].endswith("^")
+
+
+async def test_the_daemon_logs_what_is_doubted_at_a_reload(tmp_path: Path, caplog) -> None:
+    (tmp_path / "r.yaml").write_text(RULES)
+    daemon = Daemon(Settings(rules=tmp_path, data=tmp_path / "data"), VirtualClock())
+    (tmp_path / "r.yaml").write_text(changed("horizon: 5m", "horizon: 2m"))
+    with caplog.at_level(logging.WARNING, "poolwright"):
+        await daemon._use(load(tmp_path), None)
+    assert [record.message.partition(": ")[2][:16] for record in caplog.records] == [
+        "`2m` is shorter "
+    ]
+    daemon.recorder.close()
+    daemon.tracing.close()
+    daemon.journal.close()

@@ -53,6 +53,12 @@ SHUTDOWN_S = 10.0
 PRUNE_EVERY_S = 3600.0
 
 
+def _warn(rules: RuleSet) -> None:
+    """Not everybody runs `poolwright check` first."""
+    for warning in rules.warnings:
+        log.warning("%s", warning)
+
+
 class Daemon:
     """Owns every part and its life; `run` returns after a clean stop."""
 
@@ -140,6 +146,7 @@ class Daemon:
         ]
         notify.ready()
         log.info("ready: %d services, revision %s", len(self.rules.services), self.rules.revision)
+        _warn(self.rules)
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             done, _ = await asyncio.wait({*loops, stopping}, return_when="FIRST_COMPLETED")
@@ -340,6 +347,7 @@ class Daemon:
         self.metrics.reload(failed=False, revision=rules.revision)
         notify.status(f"rules {rules.revision} in force")
         log.info("rules %s in force", rules.revision)
+        _warn(rules)
 
     async def _watchdog_loop(self) -> None:
         interval_s = notify.watchdog_interval_s()
