@@ -3,13 +3,14 @@
 import itertools
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from poolwright.signals.blocks import PANE_S
-from poolwright.signals.panes import PaneTable
+from poolwright.signals.panes import PaneTable, SavedTable
 from poolwright.signals.sketch import RELATIVE_ERROR
 from poolwright.signals.statistics import statistic
 
@@ -30,6 +31,7 @@ samples = st.lists(
 )
 cut_lists = st.lists(st.integers(0, 60), max_size=6)
 instants = st.integers(0, 480).map(lambda n: START + n / 4)
+kept_as_they_came = st.sampled_from([0, 1, 4, 1000])
 windows = st.sampled_from([1.0, 2.5, 10.0, 45.0, 200.0])
 
 
@@ -45,9 +47,9 @@ def fill(table: PaneTable, found: list, cuts: list[int], reads: bool = False) ->
     return table
 
 
-@given(samples, cut_lists, instants, windows, st.none() | st.integers(0, 2))
-def test_panes_are_rows_with_times_rounded_up(found, cuts, at, window_s, only) -> None:
-    table = fill(PaneTable(2), found, cuts)
+@given(samples, cut_lists, instants, windows, st.none() | st.integers(0, 2), kept_as_they_came)
+def test_panes_are_rows_with_times_rounded_up(found, cuts, at, window_s, only, most) -> None:
+    table = fill(PaneTable(2, most_few=most), found, cuts)
     for metric in (0, 1):
         summary = table.window(OWNER, only, metric, at - window_s, at)
         rows = [
@@ -78,14 +80,13 @@ def test_panes_are_rows_with_times_rounded_up(found, cuts, at, window_s, only) -
             assert abs(about - wanted) <= RELATIVE_ERROR * wanted * (1 + 1e-9)
 
 
-@given(samples, cut_lists, cut_lists)
-def test_neither_cut_nor_reading_changes_a_bit(found, cuts, other_cuts) -> None:
-    summaries = [
-        fill(PaneTable(2), found, cuts).window(OWNER, None, 1, START, START + 60.0),
-        fill(PaneTable(2), found, other_cuts, reads=True).window(
-            OWNER, None, 1, START, START + 60.0
-        ),
-    ]
+@given(samples, cut_lists, cut_lists, kept_as_they_came, kept_as_they_came)
+def test_neither_cut_nor_reading_nor_how_it_is_kept_changes_a_bit(
+    found, cuts, other_cuts, most, other_most
+) -> None:
+    one = fill(PaneTable(2, most_few=most), found, cuts)
+    other = fill(PaneTable(2, most_few=other_most), found, other_cuts, reads=True)
+    summaries = [table.window(OWNER, None, 1, START, START + 60.0) for table in (one, other)]
     for stat in (*STATS, "p50", "p95"):
         one, other = (repr(summary.statistic(stat, 60.0)) for summary in summaries)
         assert one == other
@@ -93,6 +94,14 @@ def test_neither_cut_nor_reading_changes_a_bit(found, cuts, other_cuts) -> None:
 
 @given(samples, instants)
 def test_the_newest_is_found_whatever_the_block(found, at) -> None:
-    table = fill(PaneTable(2), found, [])
+    table = fill(PaneTable(2, most_few=4), found, [])
     times = [r[0] for r in found if r[1:3] == OWNER and math.ceil(r[0]) <= at]
     assert table.newest(OWNER, at) == max(times, default=-math.inf)
+
+
+@given(samples, samples, cut_lists, kept_as_they_came)
+def test_a_checkpoint_changes_nothing_of_what_comes_after(found, after, cuts, most) -> None:
+    table = fill(PaneTable(2, most_few=most), found, cuts)
+    loaded = PaneTable(2, most_few=most)
+    loaded.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(table.save()), type=SavedTable))
+    assert fill(loaded, after, []).save() == fill(table, after, []).save()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests.unit.signals_bench import DEMAND, Bench, gauge, rules
+from tests.unit.signals_bench import DEMAND, NAN, Bench, gauge, rules
 
 from poolwright.model.rule import SignalRule
 from poolwright.model.signal import SignalStatus, Unhealthy
@@ -129,6 +129,23 @@ def test_columns_give_their_memory_back() -> None:
     assert not columns.evict(10_000.0)
 
 
+def test_a_column_takes_memory_from_its_first_number_on() -> None:
+    columns = Columns(5)
+    columns.put(np.array([[1.0, NAN, 7.0, NAN, NAN]]))
+    assert columns._rows.shape[1] == 2
+    columns.put(np.array([[2.0, 3.0, NAN, NAN, NAN]]))
+    assert columns._rows.shape[1] == 3
+    rows = columns.within(0.0, 2.0)
+    wanted = [[1.0, 2.0], [NAN, 3.0], [7.0, NAN], [NAN, NAN], [NAN, NAN]]
+    for number, column in enumerate(wanted):
+        assert columns.column(rows, number).tolist() == pytest.approx(column, nan_ok=True)
+    newest = columns.newest(0.0, 2.0)
+    assert newest.tolist() == pytest.approx([2.0, 3.0, NAN, NAN, NAN], nan_ok=True)
+    assert columns.newest(2.0, 3.0) is None
+    loaded = Columns.from_bytes(5, columns.told, columns.to_bytes())
+    assert loaded.to_bytes() == columns.to_bytes()
+
+
 def test_as_many_rows_as_go_may_come_without_more_memory() -> None:
     columns = Columns(2)
     for at in range(0, 600, 10):
@@ -141,7 +158,9 @@ def test_rows_behind_that_are_all_known_only_replace() -> None:
     columns = Columns(2)
     columns.put(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
     assert columns.put(np.array([[1.0, 9.0], [2.0, 8.0]])) == 2
-    assert columns.within(0.0, 3.0).tolist() == [[1.0, 9.0], [2.0, 8.0], [3.0, 3.0]]
+    rows = columns.within(0.0, 3.0)
+    assert columns.column(rows, 0).tolist() == [1.0, 2.0, 3.0]
+    assert columns.column(rows, 1).tolist() == [9.0, 8.0, 3.0]
 
 
 def test_the_work_of_another_service_is_not_ours(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from tests.unit.signals_bench import DEMAND, Bench, rule, rules
@@ -9,7 +10,8 @@ from tests.unit.signals_bench import DEMAND, Bench, rule, rules
 from poolwright.model.rule import Mode, RuleSet, ServiceRule
 from poolwright.model.signal import Unhealthy
 from poolwright.signals.cells import Cells
-from poolwright.signals.panes import MOST_WAITING, PaneTable
+from poolwright.signals.few import MOST
+from poolwright.signals.panes import MOST_WAITING, PaneTable, SavedTable
 from poolwright.signals.sketch import BUCKETS, Sketch
 from poolwright.signals.store import REQUEST_METRICS, WindowStore
 from poolwright.signals.summary import Summary
@@ -27,7 +29,7 @@ def spread(count: int, seconds: float, seed: int = 0) -> tuple[np.ndarray, ...]:
 
 
 def size(table: PaneTable) -> int:
-    return sum(len(b.stats) + len(b.keys) + len(b.counts) for b in table.save())
+    return sum(len(b.stats) + len(b.keys) + len(b.counts) for b in table.save().many)
 
 
 def test_memory_does_not_grow_with_the_rate() -> None:
@@ -39,6 +41,29 @@ def test_memory_does_not_grow_with_the_rate() -> None:
     assert sizes[1] < 1.2 * sizes[0]
     # Rows of a time and a value would be 12.8 MB.
     assert sizes[1] < 100_000
+
+
+def test_a_series_that_tells_little_takes_little() -> None:
+    sizes = []
+    for most_few in (0, MOST):
+        table = PaneTable(2, most_few=most_few)
+        table.add(*spread(100, 100.0))
+        sizes.append(sum(len(msgspec.msgpack.encode(part)) for part in table.save().few))
+        sizes[-1] += sum(len(msgspec.msgpack.encode(part)) for part in table.save().many)
+    assert sizes[1] < 0.3 * sizes[0]
+    assert sizes[1] < 100 * 30 + 5 * 100, "time, pane and two numbers"
+
+
+def test_a_series_that_tells_much_is_kept_in_panes_for_the_rest_of_a_block() -> None:
+    table = PaneTable(2, most_few=10)
+    table.add(*spread(10, 5.0))
+    assert table.save().many == []
+    table.add(*spread(1, 1.0))
+    assert [len(table.save().many), len(table.save().few[0].at)] == [2, 0]
+    at, ids, values = spread(3, 1.0)
+    table.add(at + 100.0, ids, values)
+    assert len(table.save().many) == 2
+    assert table.window(OWNER, None, 0, START - 1, START + 101).count == 14
 
 
 def test_samples_wait_only_so_long() -> None:
@@ -62,7 +87,7 @@ def test_blocks_end_together() -> None:
     table.evict(1_056.0)
     assert table.window(*everything).count == 100 - 57
     table.evict(2_000.0)
-    assert table.save() == []
+    assert table.save() == SavedTable([], [])
 
 
 def test_a_loaded_table_goes_on_alike() -> None:
@@ -185,7 +210,8 @@ def test_only_the_metrics_that_signals_ask_for_take_memory() -> None:
         bench.put(requests=[(100.0 + i, 0.5 + i / 50) for i in range(32)])
         assert bench.ask(rule("ttft", "p50"), 132.0).value == pytest.approx(0.8, rel=0.0055)
         sizes.append(len(bench.store.dump()))
-    assert sizes[0] < sizes[1] / 3
+    # Of 32 requests 8 bytes a metric, where there is more than one.
+    assert sizes[1] - sizes[0] == pytest.approx(3 * 32 * 8, abs=100)
 
 
 def test_a_metric_that_is_newly_asked_for_counts_once_its_window_is_whole() -> None:

@@ -1,4 +1,4 @@
-"""The arrays of 32 seconds: what became of the samples of one metric, of all series."""
+"""The arrays of 32 seconds: what became of the samples of one metric, of series that tell many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from poolwright.model.sample import Floats
 from poolwright.signals.cells import Cells
+from poolwright.signals.rows import Rows
 from poolwright.signals.sketch import Ints, positions
 
 PANE_S = 1.0
@@ -18,8 +19,6 @@ BUCKET_BITS = 12
 COUNT, SUM, MIN, MAX, NEWEST, LAST = range(6)
 """The statistics of a pane: those of no sample are 0, 0, inf, -inf, -inf, -inf."""
 _EMPTY = np.array([0.0, 0.0, np.inf, -np.inf, -np.inf, -np.inf])
-_END = np.iinfo(np.int64).max
-"""A code after all others, so that every search finds one."""
 
 
 class SavedBlock(msgspec.Struct, array_like=True):
@@ -34,54 +33,35 @@ class SavedBlock(msgspec.Struct, array_like=True):
 
 
 class Block:
-    """The panes that end PANES * number + 1 … PANES * number + PANES, of all series that told.
+    """The panes that end PANES * number + 1 … PANES * number + PANES, of series with many samples.
 
-    A series has a row from its first sample on, so that what nobody tells takes no memory.
+    A series has a row from its first sample here on: what nobody tells takes no memory.
     `stats` is (six statistics, row, pane); a cell's key is the place there and, in its last bits,
     the bucket: the buckets of a series over some panes are neighbours.
     """
 
-    __slots__ = ("_codes", "_rows", "_stats", "cells", "number")
+    __slots__ = ("_stats", "cells", "number", "rows")
 
     def __init__(self, number: float) -> None:
         self.number = number
-        self._codes: Ints = np.array([_END])
-        """Ascending, and the row of each."""
-        self._rows: Ints = np.array([0])
+        self.rows = Rows()
         self._stats: Floats = np.empty((6, 0, PANES))
         self.cells = Cells()
 
-    def rows_of(self, codes: Ints, series: Ints) -> Ints:
-        """The row of each sample whose series has the code `codes[series]`, ascending codes.
-
-        Series of samples have a row from then on.
-        """
-        used = np.zeros(len(codes), dtype=np.bool_)
-        used[series] = True
-        asked = codes[used]
-        place = self._codes.searchsorted(asked)
-        new = self._codes[place] != asked
-        if new.any():
-            self._append(asked[new])
-            place = self._codes.searchsorted(asked)
-        rows = np.zeros(len(codes), np.int64)
-        rows[used] = self._rows[place]
-        return rows[series]
-
     def add(self, at: Floats, row: Ints, pane: Ints, values: Floats, *, bucket: bool) -> None:
         """Samples with the times `at`; no value is NaN. Without `bucket` none has a quantile."""
+        if len(self.rows) > self._stats.shape[1]:
+            self._grow()
         where = row * PANES + pane
         self._fold(where, values, at)
         if bucket:
             self.cells.add((where << BUCKET_BITS) | positions(values))
 
-    def _append(self, codes: Ints) -> None:
+    def _grow(self) -> None:
+        """A pane of nothing for each row that came."""
         have = self._stats.shape[1]
-        place = self._codes.searchsorted(codes)
-        self._codes = np.insert(self._codes, place, codes)
-        self._rows = np.insert(self._rows, place, np.arange(have, have + len(codes)))
         # Nearly all series of a block come with its first second: slack would be for nothing.
-        stats = np.empty((6, have + len(codes), PANES))
+        stats = np.empty((6, len(self.rows), PANES))
         stats[:, :have] = self._stats
         stats[:, have:] = _EMPTY[:, None, None]
         self._stats = stats
@@ -101,12 +81,6 @@ class Block:
         last[where[leads[time[leads] > before[leads]]]] = -np.inf
         np.maximum.at(last, where[leads], number[leads])
 
-    def rows_between(self, first: int, end: int) -> list[int]:
-        """The rows of the series with first <= code < end, by code."""
-        start, stop = self._codes.searchsorted((first, end)).tolist()
-        rows: list[int] = self._rows[start:stop].tolist()
-        return rows
-
     def read(self, row: int, first: int, end: int) -> tuple[Floats, int, int]:
         """Statistics of the panes first … end - 1 of a row, and the keys of their cells."""
         start = row * PANES
@@ -115,15 +89,13 @@ class Block:
 
     def save(self, metric: int) -> SavedBlock:
         keys, counts = self.cells.to_bytes()
-        codes = self._codes[self._rows[:-1].argsort()]
-        return SavedBlock(metric, self.number, codes.tobytes(), self._stats.tobytes(), keys, counts)
+        codes = self.rows.codes().tobytes()
+        return SavedBlock(metric, self.number, codes, self._stats.tobytes(), keys, counts)
 
     @classmethod
     def restore(cls, saved: SavedBlock) -> Block:
         block = cls(saved.number)
-        codes = np.frombuffer(saved.codes, np.int64)
-        order = codes.argsort()
-        block._codes, block._rows = np.append(codes[order], _END), np.append(order, 0)
+        block.rows = Rows.restore(np.frombuffer(saved.codes, np.int64))
         block._stats = np.frombuffer(saved.stats).reshape(6, -1, PANES).copy()
         block.cells = Cells.from_bytes(saved.keys, saved.counts)
         return block

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from poolwright.model.sample import Floats
+from poolwright.model.sample import Bools, Floats
 
 SMALLEST = 32
 
 
 class Columns:
-    """`width` floats a row, the time first; one row a time.
+    """Rows of `width` floats, the time first; one row a time.
 
-    The buffer is column by column, so that a binary search reads the times where they are.
+    A column takes memory from its first number on: nearly no replica tells all that one may. The
+    buffer is column by column, so that a binary search reads the times where they are.
     """
 
-    __slots__ = ("_newest", "_rows", "_used", "width")
+    __slots__ = ("_newest", "_rows", "_used", "told", "width")
 
     def __init__(self, width: int) -> None:
         self.width = width
-        self._rows: Floats = np.empty((SMALLEST, width), order="F")
+        self.told: list[int] = [0]
+        """The columns that are kept, as they lie in the buffer."""
+        self._rows: Floats = np.empty((SMALLEST, 1), order="F")
         self._used = 0
         self._newest = -np.inf
 
@@ -29,8 +32,9 @@ class Columns:
     def put(self, rows: Floats) -> int:
         """Adds rows with ascending times, replacing those of a time; returns how many it replaced.
 
-        Rows after all others, which is the rule, cost a copy.
+        NaN is what a row does not tell. Rows after all others, which is the rule, cost a copy.
         """
+        rows = self._kept(rows)
         behind = bool(rows[0, 0] <= self._newest)
         replaced = 0
         if behind:
@@ -42,7 +46,7 @@ class Columns:
             rows = rows[~same]
         start, end = self._used, self._used + len(rows)
         if end > len(self._rows):
-            grown = np.empty((end + end // 2, self.width), order="F")
+            grown = np.empty((end + end // 2, len(self.told)), order="F")
             grown[:start] = self._rows[:start]
             self._rows = grown
         self._rows[start:end] = rows
@@ -54,6 +58,18 @@ class Columns:
             tail[:] = tail[tail[:, 0].argsort(kind="stable")]
         self._newest = float(self._rows[end - 1, 0])
         return replaced
+
+    def _kept(self, rows: Floats) -> Floats:
+        """The rows' columns as they lie in the buffer; those told for the first time are new."""
+        if len(self.told) < self.width:
+            numbers: Bools = np.logical_or.reduce(~np.isnan(rows), axis=0)
+            numbers[self.told] = False
+            if numbers.any():
+                self.told += np.flatnonzero(numbers).tolist()
+                wider = np.full((len(self._rows), len(self.told)), np.nan, order="F")
+                wider[:, : self._rows.shape[1]] = self._rows
+                self._rows = wider
+        return rows[:, self.told]
 
     def evict(self, before: float) -> bool:
         """Drops rows up to `before`; False when none is left."""
@@ -73,16 +89,36 @@ class Columns:
             self._newest = -np.inf
         return kept > 0
 
-    def within(self, since: float, until: float) -> Floats:
-        """Rows with since < at <= until, oldest first; a view that the next change ends."""
+    def within(self, since: float, until: float) -> slice:
+        """The rows with since < at <= until, oldest first, until the next change."""
         first, end = self._rows[: self._used, 0].searchsorted((since, until), "right").tolist()
-        return self._rows[first:end]
+        return slice(first, end)
+
+    def column(self, rows: slice, number: int) -> Floats:
+        """A column of these rows, to be read before the next change; NaN where not told."""
+        if number in self.told:
+            return self._rows[rows, self.told.index(number)]
+        return np.full(rows.stop - rows.start, np.nan)
+
+    def newest(self, since: float, until: float) -> Floats | None:
+        """The newest row with since < at <= until."""
+        rows = self.within(since, until)
+        if rows.start == rows.stop:
+            return None
+        found = np.full(self.width, np.nan)
+        found[self.told] = self._rows[rows.stop - 1]
+        return found
 
     def to_bytes(self) -> bytes:
+        """The rows, of the columns that are told."""
         return self._rows[: self._used].tobytes()
 
     @classmethod
-    def from_bytes(cls, width: int, data: bytes) -> Columns:
+    def from_bytes(cls, width: int, told: list[int], data: bytes) -> Columns:
         columns = cls(width)
-        columns.put(np.frombuffer(data).reshape(-1, width))
+        columns.told = told
+        rows = np.frombuffer(data).reshape(-1, len(told))
+        columns._rows = np.empty((max(SMALLEST, len(rows)), len(told)), order="F")
+        columns._rows[: len(rows)] = rows
+        columns._used, columns._newest = len(rows), float(rows[-1, 0])
         return columns

@@ -16,13 +16,14 @@ from poolwright.signals.verdict import signal_of
 
 WORK_MAX_AGE_S = 30.0
 """A replica whose newest sample is older is not asked what it has to do."""
-_WIDTH = 1 + len(REPLICA_METRICS)
+WIDTH = 1 + len(REPLICA_METRICS)
 
 
 class SavedSeries(msgspec.Struct, array_like=True):
-    """A replica's rows for a checkpoint."""
+    """A replica's rows for a checkpoint, of those columns that it tells."""
 
     key: Key
+    told: list[int]
     rows: bytes
 
 
@@ -62,7 +63,7 @@ class GaugeTable:
     def _of(self, key: Key) -> Columns:
         series = self._series.get(key)
         if series is None:
-            series = self._series[key] = Columns(_WIDTH)
+            series = self._series[key] = Columns(WIDTH)
             self._by_pool.setdefault(key[:2], []).append(key)
         return series
 
@@ -84,8 +85,9 @@ class GaugeTable:
         newest, samples = -np.inf, 0
         for series in replicas:
             rows = series.within(-np.inf, at)
-            told = ~np.isnan(rows[:, column])
-            times, numbers = rows[told, 0], rows[told, column]
+            times, numbers = series.column(rows, 0), series.column(rows, column)
+            told = ~np.isnan(numbers)
+            times, numbers = times[told], numbers[told]
             if not len(times):
                 continue
             last_at = float(times[-1])
@@ -122,10 +124,11 @@ class GaugeTable:
         reporting, work = 0, 0.0
         for series in self._replicas(owner):
             rows = series.within(since, at)
-            if len(rows) and at - float(rows[-1, 0]) <= rule.max_age_s:
+            times = series.column(rows, 0)
+            if len(times) and at - float(times[-1]) <= rule.max_age_s:
                 reporting += 1
                 # NaN stays NaN: a replica that does not say what it has is not idle.
-                work += float(rows[:, 1:3].sum())
+                work += float(series.column(rows, 1).sum() + series.column(rows, 2).sum())
         alive = expected == 0 or reporting >= rule.quorum * expected
         return alive, work == 0.0
 
@@ -140,9 +143,8 @@ class GaugeTable:
             if owner != service:
                 continue
             for key in keys:
-                rows = self._series[key].within(at - WORK_MAX_AGE_S, at)
-                if len(rows):
-                    last = rows[-1]
+                last = self._series[key].newest(at - WORK_MAX_AGE_S, at)
+                if last is not None:
                     running += float(last[1])
                     waiting += float(last[2])
                     reporting += 1
@@ -152,9 +154,9 @@ class GaugeTable:
         """By replica number, the newest row (time, then REPLICA_METRICS) of each fresh replica."""
         found = []
         for key in self._by_pool.get(owner, ()):
-            rows = self._series[key].within(at - WORK_MAX_AGE_S, at)
-            if len(rows):
-                found.append((key[2], rows[-1]))
+            last = self._series[key].newest(at - WORK_MAX_AGE_S, at)
+            if last is not None:
+                found.append((key[2], last))
         return found
 
     def idle(self, service: int, at: float) -> bool:
@@ -163,11 +165,13 @@ class GaugeTable:
         return reporting > 0 and waiting == 0.0 and running == 0.0
 
     def save(self) -> list[SavedSeries]:
-        return [SavedSeries(key, series.to_bytes()) for key, series in self._series.items()]
+        return [
+            SavedSeries(key, series.told, series.to_bytes()) for key, series in self._series.items()
+        ]
 
     def restore(self, saved: list[SavedSeries]) -> None:
         self._series.clear()
         self._by_pool.clear()
         for one in saved:
-            self._series[one.key] = Columns.from_bytes(_WIDTH, one.rows)
+            self._series[one.key] = Columns.from_bytes(WIDTH, one.told, one.rows)
             self._by_pool.setdefault(one.key[:2], []).append(one.key)

@@ -8,28 +8,43 @@ a second late; windows of whole seconds always hold as many panes as seconds, so
 bias; and what happened after `at` is never in a window. Ages are those of the samples themselves.
 
 Panes lie in blocks of 32 seconds, in which a few arrays hold a metric of all series: adding samples
-costs a few numpy operations, whatever the number of series and of panes. New samples wait until a
+costs a few numpy operations, whatever the number of series and of panes. Where they are few, the
+samples themselves take less memory, and say the same (`few.py`). New samples wait until a
 window is asked for or `MOST_WAITING` of them have come, and are then added one after the other in
 order of arrival: neither that nor the cut into batches changes even the last digit of a sum.
 """
 
 import math
 
+import msgspec
 import numpy as np
 
 from poolwright.model.sample import Floats, Ids
 from poolwright.signals.blocks import PANE_S, PANES, Block, SavedBlock
+from poolwright.signals.few import MOST, Few, SavedFew
+from poolwright.signals.parts import ManySamples, Part
 from poolwright.signals.series import Owner, codes_between, codes_of
 from poolwright.signals.sketch import Ints
-from poolwright.signals.summary import Part, Summary
+from poolwright.signals.summary import Summary
 
 MOST_WAITING = 16384
+
+
+class SavedTable(msgspec.Struct, array_like=True):
+    """All blocks for a checkpoint."""
+
+    few: list[SavedFew]
+    many: list[SavedBlock]
 
 
 class PaneTable:
     """All panes of one kind of sample, with so many metrics; the first is always 1."""
 
-    def __init__(self, metrics: int) -> None:
+    def __init__(self, metrics: int, *, most_few: int = MOST) -> None:
+        self._most_few = most_few
+        """Samples of a series in a block that are kept as they came."""
+        self._few: dict[float, Few] = {}
+        """By number, a block of all metrics."""
         self._blocks: tuple[dict[float, Block], ...] = tuple({} for _ in range(metrics))
         """Of each metric, by number."""
         self._waiting: list[tuple[Floats, Ids, Floats]] = []
@@ -76,6 +91,26 @@ class PaneTable:
         self, number: float, codes: Ints, at: Floats, series: Ints, panes: Floats, values: Floats
     ) -> None:
         pane = panes.astype(np.int64)
+        few = self._few.get(number)
+        if few is None:
+            few = self._few[number] = Few(number)
+        row = few.rows.of(codes, series)
+        if len(grown := few.count(row, self._most_few)):
+            past_at, past_codes, past_pane, past = few.release(grown, self.metrics)
+            past_codes, past_series = np.unique(past_codes, return_inverse=True)
+            self._put_many(number, past_codes, past_at, past_series, past_pane, past)
+        many = few.many(row)
+        if many.all():
+            self._put_many(number, codes, at, series, pane, values)
+        elif many.any():
+            self._put_many(number, codes, at[many], series[many], pane[many], values[:, many])
+            few.add(at[~many], row[~many], pane[~many], values[:, ~many])
+        else:
+            few.add(at, row, pane, values)
+
+    def _put_many(
+        self, number: float, codes: Ints, at: Floats, series: Ints, pane: Ints, values: Floats
+    ) -> None:
         untold = np.isnan(values)
         for metric, blocks in enumerate(self._blocks):
             if untold[metric].all():
@@ -86,15 +121,16 @@ class PaneTable:
             block = blocks.get(number)
             if block is None:
                 block = blocks[number] = Block(number)
-            row = block.rows_of(codes, series[told])
+            row = block.rows.of(codes, series[told])
             # Of what is always 1 each quantile is known.
             block.add(at[told], row, pane[told], values[metric, told], bucket=metric > 0)
 
     def evict(self, before: float) -> None:
         """Drops the blocks that end up to `before`."""
-        for blocks in self._blocks:
-            for number in [n for n in blocks if (n + 1.0) * PANES * PANE_S <= before]:
-                del blocks[number]
+        for number in [n for n in self._few if (n + 1.0) * PANES * PANE_S <= before]:
+            del self._few[number]
+            for blocks in self._blocks:
+                blocks.pop(number, None)
 
     def window(
         self, owner: Owner, request_class: int | None, metric: int, since: float, until: float
@@ -104,40 +140,58 @@ class PaneTable:
         first, end = math.floor(since / PANE_S), math.floor(until / PANE_S)
         low, high = codes_between(owner, request_class)
         parts: list[Part] = []
-        blocks = self._blocks[metric]
-        for number in sorted(blocks):
-            block, start = blocks[number], int(number) * PANES
+        for number in sorted(self._few):
+            start = int(number) * PANES
             from_pane, to_pane = max(first - start, 0), min(end - start, PANES)
             if from_pane >= to_pane:
                 continue
-            for row in block.rows_between(low, high):
-                stats, first_key, end_key = block.read(row, from_pane, to_pane)
-                first_end = PANE_S * (start + from_pane + 1.0)
-                parts.append(Part(first_end, stats, block.cells, first_key, end_key))
+            for code, row in self._few[number].rows.between(low, high):
+                part = self._part(number, metric, code, row, from_pane, to_pane)
+                if part is not None:
+                    parts.append(part)
         return Summary(parts)
+
+    def _part(
+        self, number: float, metric: int, code: int, row: int, first: int, end: int
+    ) -> Part | None:
+        """A series in panes of a block; None where it does not tell the metric."""
+        few = self._few[number]
+        if not few.in_panes(row):
+            return few.read(row, metric, first, end)
+        block = self._blocks[metric].get(number)
+        if block is None or not (found := block.rows.between(code, code + 1)):
+            return None
+        ((_, row),) = found
+        stats, first_key, end_key = block.read(row, first, end)
+        first_end = PANE_S * (number * PANES + first + 1.0)
+        return ManySamples(first_end, stats, block.cells, first_key, end_key)
 
     def newest(self, owner: Owner, until: float) -> float:
         """Event time of the newest sample in panes that end up to `until`; -inf of none."""
         self._settle()
-        for number in sorted(self._blocks[0], reverse=True):
+        for number in sorted(self._few, reverse=True):
             since = number * PANES * PANE_S
             found = self.window(owner, None, 0, since, min(until, since + PANES * PANE_S)).newest
             if found > -np.inf:
                 return found
         return -np.inf
 
-    def save(self) -> list[SavedBlock]:
+    def save(self) -> SavedTable:
         self._settle()
-        return [
-            block.save(metric)
-            for metric, blocks in enumerate(self._blocks)
-            for block in blocks.values()
-        ]
+        return SavedTable(
+            [few.save() for few in self._few.values()],
+            [
+                block.save(metric)
+                for metric, blocks in enumerate(self._blocks)
+                for block in blocks.values()
+            ],
+        )
 
-    def restore(self, saved: list[SavedBlock]) -> None:
+    def restore(self, saved: SavedTable) -> None:
         self._waiting.clear()
         self._waits = 0
+        self._few = {one.number: Few.restore(one) for one in saved.few}
         for blocks in self._blocks:
             blocks.clear()
-        for one in saved:
+        for one in saved.many:
             self._blocks[one.metric][one.number] = Block.restore(one)

@@ -27,9 +27,9 @@ from poolwright.model.sample import (
 from poolwright.model.signal import Signal, Unhealthy
 from poolwright.signals import older
 from poolwright.signals.asked import Asked, Since
-from poolwright.signals.blocks import PANE_S, SavedBlock
+from poolwright.signals.blocks import PANE_S
 from poolwright.signals.gauges import GaugeTable, SavedSeries
-from poolwright.signals.panes import PaneTable
+from poolwright.signals.panes import PaneTable, SavedTable
 from poolwright.signals.summary import Summary
 from poolwright.signals.verdict import signal_of
 
@@ -37,7 +37,7 @@ LATENESS_S = 30.0
 DEMAND_WINDOW_S = 60.0
 DEMAND_MAX_AGE_S = 30.0
 MIN_KEEP_S = 120.0
-FORMAT = 4
+FORMAT = 5
 REQUEST_METRICS = ("rate", "input_tokens", "output_tokens", "ttft", "itl", "e2e")
 """Metrics of the panes of requests; `rate` counts them."""
 ARRIVAL_METRICS = ("arrivals", "arrival_tokens")
@@ -54,8 +54,8 @@ class _Saved(msgspec.Struct):
     newest: list[dict[int, float]]
     late: int
     duplicates: int
-    arrivals: list[SavedBlock]
-    requests: list[SavedBlock]
+    arrivals: SavedTable
+    requests: SavedTable
     replicas: list[SavedSeries]
     asked: list[Since | None]
 
@@ -268,14 +268,15 @@ class WindowStore:
 
     def load(self, data: bytes) -> None:
         """The inverse of `dump`. Raises msgspec.ValidationError for an unknown format."""
-        found = msgspec.msgpack.decode(data, type=_Format).format
-        if found not in {FORMAT, older.FORMAT}:
-            msg = f"windows of format {found}, this version reads {FORMAT} and {older.FORMAT}"
-            raise msgspec.ValidationError(msg)
-        if found == FORMAT:
+        written = msgspec.msgpack.decode(data, type=_Format).format
+        if written == FORMAT:
             saved = msgspec.msgpack.decode(data, type=_Saved)
+        elif written in {older.FORMAT, older.ALL_METRICS}:
+            metrics = self._arrivals.metrics, self._requests.metrics
+            saved = _upgraded(older.decoded(data, written, metrics))
         else:
-            saved = _upgraded(msgspec.msgpack.decode(data, type=older.Older))
+            msg = f"windows of format {written}, this version reads {older.ALL_METRICS} to {FORMAT}"
+            raise msgspec.ValidationError(msg)
         self._keep_s, self._newest = saved.keep_s, saved.newest
         self.late, self.duplicates = saved.late, saved.duplicates
         self._arrivals.restore(saved.arrivals)
@@ -292,8 +293,8 @@ def _upgraded(saved: older.Older) -> _Saved:
         saved.newest,
         saved.late,
         saved.duplicates,
-        older.by_metric(saved.arrivals, len(ARRIVAL_METRICS)),
-        older.by_metric(saved.requests, len(REQUEST_METRICS)),
-        saved.replicas,
-        [None, None],
+        older.table(saved.arrivals),
+        older.table(saved.requests),
+        [older.series(one) for one in saved.replicas],
+        saved.asked,
     )

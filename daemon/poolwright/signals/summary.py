@@ -1,63 +1,44 @@
 """One metric over the panes of a window, and its statistics."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 
 from poolwright.model.sample import Floats
-from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, MAX, MIN, NEWEST, PANE_S, SUM
-from poolwright.signals.cells import Cells
+from poolwright.signals.blocks import PANE_S
+from poolwright.signals.parts import Part
 from poolwright.signals.sketch import BUCKETS, Sketch
 from poolwright.signals.statistics import slope
 
-_BUCKET = (1 << BUCKET_BITS) - 1
-
-
-class Part(NamedTuple):
-    """Panes of one series that follow one another."""
-
-    end: float
-    """When the first of them ends."""
-    stats: Floats
-    """(six statistics, pane)"""
-    cells: Cells
-    first_key: int
-    end_key: int
-    """Between which its buckets are."""
-
 
 class Summary:
-    """Panes of a metric: when each ends, six statistics of each, and where its buckets are."""
+    """Parts of a window, in order of time and series: the statistics of all together."""
 
-    __slots__ = ("_parts", "_stats")
+    __slots__ = ("_parts", "count")
 
-    def __init__(self, parts: list[Part]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        stats = [part.stats for part in parts]
-        self._stats = np.concatenate(stats, axis=1) if stats else np.empty((6, 0))
-
-    @property
-    def count(self) -> int:
-        return int(self._stats[COUNT].sum())
+        self.count = sum(part.count() for part in parts)
+        """Samples."""
 
     @property
     def total(self) -> float:
+        # Part by part: what tells nothing adds exactly nothing.
         with np.errstate(over="ignore"):
-            return float(self._stats[SUM].sum())
+            return sum(float(part.sums().sum()) for part in self._parts)
 
     @property
     def newest(self) -> float:
         """Event time of the newest sample; -inf of none."""
-        return float(self._stats[NEWEST].max(initial=-np.inf))
+        return max((part.newest() for part in self._parts), default=-np.inf)
 
     def statistic(self, stat: str, window_s: float) -> float:  # noqa: PLR0911  one line each
         """Like `statistics.statistic`; quantiles are the sketch's, a slope that of the panes."""
-        stats = self._stats
         match stat:
             case "count":
                 return float(self.count)
             case "sum":
-                return self.total
+                return float(self.total)
             case "rate":
                 return self.total / window_s
             case _ if not self.count:
@@ -65,28 +46,38 @@ class Summary:
             case "avg":
                 return self.total / self.count
             case "min":
-                return float(stats[MIN].min())
+                return self._bounds()[0]
             case "max":
-                return float(stats[MAX].max())
+                return self._bounds()[1]
             case "last":
-                return float(stats[LAST][stats[NEWEST] == self.newest].max())
+                newest = self.newest
+                return max(part.last(newest) for part in self._parts)
             case "slope":
-                used = stats[COUNT] > 0
-                return slope(self._ends()[used], stats[SUM][used], stats[COUNT][used])
+                return self._slope()
             case _:
                 return self._quantile(float(stat[1:]))
 
-    def _ends(self) -> Floats:
-        return np.concatenate(
-            [part.end + PANE_S * np.arange(part.stats.shape[1]) for part in self._parts]
-        )
+    def _bounds(self) -> tuple[float, float]:
+        found = [part.bounds() for part in self._parts]
+        return min(low for low, _ in found), max(high for _, high in found)
+
+    def _slope(self) -> float:
+        counts = [part.counts() for part in self._parts]
+        ends = [
+            part.end + PANE_S * np.arange(len(of_part))
+            for part, of_part in zip(self._parts, counts, strict=True)
+        ]
+        together: Floats = np.concatenate(counts)
+        used = together > 0
+        sums = np.concatenate([part.sums() for part in self._parts])
+        return slope(np.concatenate(ends)[used], sums[used], together[used])
 
     def _quantile(self, percent: float) -> float:
-        low, high = float(self._stats[MIN].min()), float(self._stats[MAX].max())
+        low, high = self._bounds()
         if low == high:
             return low
-        found = [part.cells.between(part.first_key, part.end_key) for part in self._parts]
-        buckets = np.concatenate([keys for keys, _ in found]) & _BUCKET
+        found = [part.buckets() for part in self._parts]
+        buckets = np.concatenate([places for places, _ in found])
         counts = np.concatenate([counts for _, counts in found])
         merged = np.bincount(buckets, counts, BUCKETS).astype(np.float64, copy=False)
         return Sketch(merged, self.total, low, high).quantile(percent)
