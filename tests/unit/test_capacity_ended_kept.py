@@ -53,11 +53,20 @@ class Bench:
 
 def test_what_ended_well_counts_from_the_first_request_on() -> None:
     bench = Bench()
+    bench.end(3, "wse")
     bench.end(7)
     bench.end(5, ok=False)
-    bench.end(3, "wse")
     bench.end(4, of="unknown")
     assert (bench.kept(), bench.kept("wse")) == ({"chat": 7}, {"chat": 3})
+
+
+def test_nothing_is_kept_before_the_accelerator_ran() -> None:
+    bench = Bench()
+    bench.end(7)
+    assert bench.kept() == {}
+    bench.end(1, "wse")
+    bench.end(2)
+    assert bench.kept() == {"chat": 2}
 
 
 @pytest.mark.parametrize("text", [RULES, BOTH.replace("performance: 30%, ", "")])
@@ -69,6 +78,7 @@ def test_nothing_is_kept_where_nothing_is_compared(text) -> None:
 
 def test_rules_that_compare_no_more_forget() -> None:
     bench = Bench()
+    bench.end(1, "wse")
     bench.end(7)
     bench.learner.use(bench.service)
     assert bench.kept() == {"chat": 7}
@@ -78,6 +88,7 @@ def test_rules_that_compare_no_more_forget() -> None:
 
 def test_a_restart_keeps_them() -> None:
     bench = Bench()
+    bench.end(1, "wse")
     bench.end(150)
     again = ServiceLearner(bench.service, bench.names)
     load_learner(again, dump_learner(bench.learner))

@@ -55,7 +55,7 @@ class EndedTimes:
         """Takes requests by when they ended. NaN is a time that is not known."""
         rows: Floats = np.column_stack((ttft_s, itl_s, e2e_s))
         minutes: Index = (at // 60.0).astype(np.int64)
-        for minute in np.unique(minutes).tolist():
+        for minute in sorted(set(minutes.tolist())):
             slot = minute % MINUTES
             if minute > self.minutes[slot]:
                 self.minutes[slot], self.ended[slot] = minute, 0

@@ -56,7 +56,7 @@ class ServiceLearner:
         self.pools = {
             pool.name: self.pools.get(pool.name) or PoolLearner(pool) for pool in service.pools
         }
-        names = {rule.name for rule in service.classes} if _compares(service) else set()
+        names = {rule.name for rule in service.classes} if _compared(service) else set()
         for pool in self.pools.values():
             pool.ended = {name: times for name, times in pool.ended.items() if name in names}
         self.block = Block()
@@ -88,7 +88,9 @@ class ServiceLearner:
             self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
         # Who shared a batch with whom cannot be told of requests that do not name their replica.
         named = batch.replica != self._names.find("")
-        compares = _compares(service)
+        compared = _compared(service)
+        # With what never ran nothing is compared.
+        running = any(pool.ended for name, pool in self.pools.items() if name in compared)
         for name, pool in self.pools.items():
             number = self._names.find(name)
             mine = (batch.pool == (-1 if number is None else number)) & batch.ok
@@ -102,7 +104,7 @@ class ServiceLearner:
                 if len(these):
                     note = pool.note_outcomes if pool.speed.learned else pool.note_early
                     note(rule, batch, these)
-                    if compares:
+                    if running or name in compared:
                         pool.note_times(rule.name, batch, these)
 
     def remember(self, first_bin: int, per_s: Floats) -> int:
@@ -168,7 +170,10 @@ class ServiceLearner:
         return known
 
 
-def _compares(service: ServiceRule) -> bool:
-    """Whether an accelerator's measured times may be a reason to use it."""
-    return any(p.advantage is not None and p.advantage.performance is not None
-               for p in service.pools)  # fmt: skip
+def _compared(service: ServiceRule) -> list[str]:
+    """Accelerators whose measured times may be a reason to use them."""
+    return [
+        pool.name
+        for pool in service.pools
+        if pool.advantage is not None and pool.advantage.performance is not None
+    ]

@@ -57,7 +57,8 @@ class PoolLearner:
         self.early_missed = 0
         """Before the speed is learned: of the requests that came since then, what ended so far."""
         self.ended: dict[str, EndedTimes] = {}
-        """By class, how long requests took lately; only where an accelerator is compared by it."""
+        """By class, how long requests took lately; only where an accelerator has run that
+        is compared by it."""
 
     def gauge(self, batch: ReplicaBatch, mine: Bools) -> None:
         """Takes the newest running and waiting of each replica."""
