@@ -155,9 +155,9 @@ class AdvantageShape(Shape, title="Advantage"):
     """An accelerator pool grows only while one of these margins holds."""
 
     economic: Share | None = None
-    """Saving of cost that is worth a replica."""
+    """Saving, as a share of the cost of the default replicas, from which it may grow."""
     performance: Share | None = None
-    """Gain of speed that is worth a replica."""
+    """It may grow where no default pool meets an SLO, and at no saving where its p95 is so much less."""
     held_for: Seconds = _written(600.0, "10m")
     """How long one of them must hold."""
     min_utilisation: Share = _written(0.6, "60%", le=1)
