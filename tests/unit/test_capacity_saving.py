@@ -118,6 +118,27 @@ def test_what_an_older_version_kept_and_this_one_does_not_is_let_go() -> None:
     assert dump_learner(loaded) == dump_learner(learner)
 
 
+def test_drift_of_an_older_version_begins_anew_and_says_what_it_said() -> None:
+    driven, other = twins(RULES)
+    driven.run(400, 9.0)
+    learner = driven.controller._state.learners["chat"]
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    (pool,) = (parts for _, (_, _, parts) in data[2][1])
+    drift = next(value for slot, value in pool if slot == "drift")
+    pool[:] = [[slot, value] for slot, value in pool if slot != "paces"]
+    drift[2] = [["_itl_s", 0.02], ["_prefill_s", 0.1], ["words", "prefill 9 ms, was 4 ms"]]
+    other.run(1, 9.0)
+    loaded = other.controller._state.learners["chat"]
+    load_learner(loaded, msgspec.msgpack.encode(data))
+    assert loaded.pools["gpu"].drift.words == "prefill 9 ms, was 4 ms"
+    other.at = driven.at
+    other.run(300, 9.0)
+    found = loaded.pools["gpu"]
+    assert found.drift.words == ""
+    assert len(found.paces._numbers) == driven.pools[0].ready
+    assert found.drift._refits > 1.0
+
+
 def test_rules_that_changed_while_it_was_down_keep_the_pools_that_stay() -> None:
     driven, _ = twins(BOTH)
     driven.run(200, 9.0)

@@ -1,4 +1,4 @@
-"""Start-up times by reports, corrections by outcomes, and what is said of a change of speed."""
+"""Start-up times by reports and corrections by outcomes."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,6 @@ from poolwright.capacity.calibration import (
     SMALLEST,
     Calibration,
 )
-from poolwright.capacity.drift import Drift
-from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import KEPT, OVERDUE, StartupTimes
 
 
@@ -154,29 +152,3 @@ def test_a_load_is_tested_once_enough_requests_have_met_it() -> None:
     assert met.tested == pytest.approx(0.525)
     met.meet(np.full(100, 7.0))
     assert met.tested == 1.0
-
-
-def estimator(slower: float, *, prefill: float = 1.0, learned: bool = True) -> SpeedEstimator:
-    found = SpeedEstimator()
-    found.speed = Speed(0.01 * slower, 0.001 * slower, 0.01 * prefill, 0.0001 * prefill)
-    found.requests = 100.0 if learned else 0.0
-    return found
-
-
-def test_drift_is_told_in_figures_and_ends_once_it_is_usual() -> None:
-    drift = Drift()
-    drift.note(estimator(9.0, learned=False))
-    drift.note(estimator(1.0))
-    assert drift.words == ""
-    drift.note(estimator(1.2))
-    assert drift.words == ""
-    drift.note(estimator(1.5))
-    assert drift.words.startswith("time between tokens 39.0 ms, was 26.")
-    drift.note(estimator(1.0, prefill=2.0))
-    assert drift.words.startswith("prefill 220.0 ms, was 110.")
-    for _ in range(200):
-        drift.note(estimator(1.5, prefill=2.0))
-    assert drift.words == ""
-    drift.note(estimator(1.0, prefill=1.0))
-    assert "time between tokens" in drift.words
-    assert "prefill" in drift.words

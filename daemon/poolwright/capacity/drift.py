@@ -1,44 +1,183 @@
-"""Says when a pool's replicas became faster or slower than they were."""
+"""Says when the replicas of a pool became faster or slower than they were.
 
-from typing import Final
+Figures are not compared: the first fits of a batch that is always full cannot tell an iteration's
+cost from a token's, and better figures later on are no change of the machine. A change is said
+where no one speed explains both what was seen before and what is seen now, and where the speed of
+before, times a factor, does.
 
-from poolwright.capacity.speed import SpeedEstimator
+What is seen is kept as the moments that least squares need: with u = (iterations, tokens, prefills,
+prompt tokens, all a second; 1) of a request and w its weight, the matrix M = Σ w·u·uᵀ. Of these, a
+speed θ leaves (θ, -1)ᵀ·M·(θ, -1) unexplained.
+"""
 
-SLOW: Final = 0.02
-"""Share by which the usual times follow at each refit: hours, at one refit every 30 s."""
-CHANGED: Final = 0.25
-TYPICAL_BATCH: Final = 16.0
-TYPICAL_PROMPT: Final = 1000.0
+import math
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from poolwright.capacity.speed import HOLD, NOISE, Shown, Speed, vector, with_ties
+from poolwright.model.names import NameTable
+from poolwright.model.sample import Floats
+
+RECENT: Final = 0.8
+"""Weight of what is seen now, at the next refit: its mean age is two minutes."""
+USUAL: Final = 0.99
+"""Weight of what was seen before, at the next refit: half of it is forgotten in 35 minutes."""
+SETTLED_REFITS: Final = 8.0
+SETTLED_REQUESTS: Final = 100.0
+"""So much must have been seen before it is what is usual."""
+TELLING_REQUESTS: Final = 3.0
+"""And so much of a replica, for it to have a say."""
+CHANGED: Final = 1.15
+"""Times as slow, or as fast: nearer to nothing than to the quarter that must not be missed."""
+CERTAIN: Final = 3.0
+"""Standard errors by which a factor must explain more than one speed does."""
+USUAL_AFTER: Final = 120
+"""Refits after which a change is what is usual: an hour."""
+HALF: Final = 0.5
+MOST_NAMED: Final = 3
+FACTORS: Final[Floats] = np.geomspace(0.25, 4.0, 57)
+SAME: Final = 28
+"""The place of 1 among the factors."""
+PARTS: Final[Floats] = np.array(((1, 1, 1, 1), (1, 1, 0, 0), (0, 0, 1, 1)), dtype=np.float64)
+"""Which figures change together: all (throttling, another model), of decoding, of prefill."""
+SUBJECTS: Final = ("requests take", "decoding takes", "prefill takes")
+PATIENCE: Final = 15
+"""Refits after which a part may be blamed: of any change, prefills show before answers do.
+
+It must be `CERTAIN`, too, that no other part explains as much; else it is said of requests.
+"""
+SCALES: Final[Floats] = np.where(PARTS[:, None, :] > 0.0, FACTORS[:, None], 1.0)
+"""By part and factor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """By how much what is seen now differs from what was seen before."""
+
+    part: int
+    factor: float
+    certainty: float
+    """Standard errors."""
+
+    @property
+    def clear(self) -> bool:
+        return self.certainty > CERTAIN and abs(math.log(self.factor)) > math.log(CHANGED)
+
+    def agrees(self, other: Self) -> bool:
+        """Whether the other goes the same way, half as far as a change at least."""
+        way = math.copysign(1.0, math.log(self.factor))
+        return way * math.log(other.factor) > HALF * math.log(CHANGED)
 
 
 class Drift:
-    """Compares what is learned now with what was learned over hours: a new model, throttling."""
+    """Compares what is seen of a pool now with what was seen over the last hour or so."""
 
-    __slots__ = ("_itl_s", "_prefill_s", "words")
+    __slots__ = ("_change", "_recent", "_refits", "_usual", "_usual_refits", "_waits", "words")
 
     def __init__(self) -> None:
-        self._itl_s: float | None = None
-        self._prefill_s: float | None = None
+        self._usual = np.zeros((5, 5))
+        self._recent: dict[int, Floats] = {}
+        """By replica that is watched. What leaves it becomes a part of what is usual."""
+        self._usual_refits = 0.0
+        self._refits = 0.0
+        """Refits behind both, after forgetting."""
+        self._waits = 0
+        """Refits since when nothing becomes usual, because something has changed."""
+        self._change = ""
         self.words = ""
         """What changed, for people; empty while nothing did."""
 
-    def note(self, estimator: SpeedEstimator) -> None:
-        """Takes the figures after a refit."""
-        if not estimator.learned:
+    def note(
+        self, shown: Shown | None, prior: Speed, slow: Mapping[int, float], names: NameTable
+    ) -> None:
+        """Takes what a refit saw, and which replicas take how many times as long as the others.
+
+        Those are told by their names and have no say about the pool.
+        """
+        for number in slow:
+            self._recent.pop(number, None)
+        if shown is not None:
+            self._take(shown, slow)
+            self._judge(vector(prior))
+        self.words = "; ".join(filter(None, (self._change, *_named(slow, names))))
+
+    def _take(self, shown: Shown, slow: Container[int]) -> None:
+        told = [number for number in np.unique(shown.replica).tolist() if number not in slow]
+        if not told:
             return
-        speed = estimator.speed
-        itl_s = speed.itl_base_s + TYPICAL_BATCH * speed.itl_per_request_s
-        prefill_s = speed.prefill_base_s + TYPICAL_PROMPT * speed.prefill_per_token_s
-        if self._itl_s is None or self._prefill_s is None:
-            self._itl_s, self._prefill_s = itl_s, prefill_s
-        changes = []
-        for what, seconds, usual_s in (
-            ("time between tokens", itl_s, self._itl_s),
-            ("prefill", prefill_s, self._prefill_s),
-        ):
-            ratio = seconds / max(usual_s, 1e-9)
-            if ratio > 1.0 + CHANGED or ratio < 1.0 / (1.0 + CHANGED):
-                changes.append(f"{what} {seconds * 1e3:.1f} ms, was {usual_s * 1e3:.1f} ms")
-        self.words = "; ".join(changes)
-        self._itl_s += SLOW * (itl_s - self._itl_s)
-        self._prefill_s += SLOW * (prefill_s - self._prefill_s)
+        if not self._waits:
+            gone = sum(self._recent.values(), np.zeros((5, 5))) * (1.0 - RECENT)
+            self._usual = USUAL * self._usual + gone
+            self._usual_refits = USUAL * self._usual_refits + (1.0 - RECENT) * self._refits
+        self._recent = {
+            number: RECENT * moments
+            for number, moments in self._recent.items()
+            if number in shown.watched
+        }
+        self._refits = RECENT * self._refits + 1.0
+        rows = np.column_stack((shown.per_second, np.ones(len(shown.weight))))
+        for number in told:
+            mine = shown.replica == number
+            moments = (rows[mine] * shown.weight[mine, None]).T @ rows[mine]
+            self._recent[number] = self._recent.get(number, 0.0) + moments
+
+    def _judge(self, prior: Floats) -> None:
+        self._change = ""
+        telling = [m for m in self._recent.values() if m[4, 4] >= TELLING_REQUESTS]
+        settled = self._usual_refits >= SETTLED_REFITS and self._usual[4, 4] >= SETTLED_REQUESTS
+        if not telling or not settled:
+            return
+        each = [_compare(self._usual, moments, self._refits, prior) for moments in telling]
+        if not any(change.clear for change in each):
+            self._waits = 0
+            return
+        self._waits += 1
+        if self._waits > USUAL_AFTER:
+            self._usual, self._usual_refits, self._waits = np.zeros((5, 5)), 0.0, 0
+            return
+        together = sum(self._recent.values(), np.zeros((5, 5)))
+        patient = self._waits > PATIENCE
+        found = _compare(self._usual, together, self._refits, prior, whole=not patient)
+        # One that is slow alone is no change of the pool.
+        if found.clear and all(map(found.agrees, each)):
+            self._change = f"{SUBJECTS[found.part]} {found.factor:.2f} times as long as before"
+
+
+def _compare(
+    usual: Floats, recent: Floats, refits: float, prior: Floats, *, whole: bool = False
+) -> Change:
+    """The factor that explains most; of all figures if `whole`, or if it may be any part.
+
+    `refits` of the recent are as many independent facts.
+    """
+    both = usual[:4, :4] + SCALES[..., :, None] * recent[:4, :4] * SCALES[..., None, :]
+    shares = both * np.outer(prior, prior)
+    seen = (usual[:4, 4] + SCALES * recent[:4, 4]) * prior
+    multiples = np.linalg.solve(with_ties(shares), (seen + HOLD)[..., None])[..., 0]
+    explained = 2.0 * (seen * multiples).sum(axis=-1) - np.einsum(
+        "...i,...ij,...j", multiples, shares, multiples
+    )
+    requests = usual[4, 4] + recent[4, 4]
+    left = requests - explained
+    # What a standard error leaves, where requests of one refit are one fact.
+    error = max(float(left.min()) / requests, NOISE**2) * recent[4, 4] / refits
+    least = left.min(axis=1)
+    part = int(np.argmin(least))
+    sure = float(np.delete(least, part).min() - least[part]) > CERTAIN**2 * error
+    if whole or not sure:
+        part = 0
+    factor = int(np.argmin(left[part]))
+    gained = max(float(left[0, SAME] - left[part, factor]), 0.0)
+    return Change(part, float(FACTORS[factor]), math.sqrt(gained / error))
+
+
+def _named(slow: Mapping[int, float], names: NameTable) -> Iterator[str]:
+    """The slowest replicas by name, and how many others are slow."""
+    slowest = sorted(slow.items(), key=lambda item: (-item[1], item[0]))
+    for number, factor in slowest[:MOST_NAMED]:
+        yield f"replica {names.name(number)} takes {factor:.1f} times as long as the others"
+    if len(slowest) > MOST_NAMED:
+        yield f"so do {len(slowest) - MOST_NAMED} more"

@@ -138,7 +138,7 @@ class ServiceLearner:
         if block == self.block.number:
             return self.block.plan
         for pool in self.pools.values():
-            pool.refit(at)
+            pool.refit(at, self._names)
         classes = {number: self._names.name(number) for number in self.demand.classes}
         facts = (len(classes), *(reports[name].ready if name in reports else -1
                                  for name in self.pools))  # fmt: skip

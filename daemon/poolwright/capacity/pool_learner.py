@@ -9,8 +9,10 @@ from poolwright.capacity import narrow
 from poolwright.capacity.calibration import Calibration
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
+from poolwright.capacity.paces import Paces
 from poolwright.capacity.speed import PRIOR, Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
+from poolwright.model.names import NameTable
 from poolwright.model.rule import ClassRule, PoolRule
 from poolwright.model.sample import Bools, Floats, Index, ReplicaBatch, RequestBatch
 
@@ -28,14 +30,15 @@ class PoolLearner:
     """What is learned of one pool."""
 
     __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "ended",
-                 "felt", "felt_at", "gauges", "grown_at", "outcomes", "ready", "ready_at",
-                 "refitted_at", "short", "speed", "startups")  # fmt: skip
+                 "felt", "felt_at", "gauges", "grown_at", "outcomes", "paces", "ready",
+                 "ready_at", "refitted_at", "short", "speed", "startups")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
         self.speed = SpeedEstimator(declared_speed(pool))
         self.calibration = Calibration()
         self.startups = StartupTimes()
         self.drift = Drift()
+        self.paces = Paces()
         self.batch_cap: float | None = None
         """Requests that run on a replica while others wait; None while none waited."""
         self.gauges: dict[int, tuple[float, float, float]] = {}
@@ -115,13 +118,14 @@ class PoolLearner:
         counts = [waits for _, _, waits in self.gauges.values() if not math.isnan(waits)]
         return sum(counts) if counts else None
 
-    def refit(self, at: float) -> None:
-        """Learns the speed anew, at most every `REFIT_S`."""
+    def refit(self, at: float, names: NameTable) -> None:
+        """Learns the speed anew, at most every `REFIT_S`, and what has changed of it."""
         if at - self.refitted_at < REFIT_S:
             return
         self.refitted_at = at
-        self.speed.refit(at)
-        self.drift.note(self.speed)
+        shown = self.speed.refit(at)
+        self.paces.compare(at, self.speed)
+        self.drift.note(shown, self.speed.prior, self.paces.slow, names)
 
     def learn(self, batch: RequestBatch, mine: Bools) -> None:
         """Takes requests that this pool has ended well."""
@@ -130,14 +134,11 @@ class PoolLearner:
         ttft_s, outputs = batch.ttft_s[order], batch.output_tokens[order]
         decode_s = batch.e2e_s[order] - ttft_s
         by_itl = batch.itl_s[order] * np.maximum(outputs - 1.0, 0.0)
-        self.speed.observe(
-            batch.at[order],
-            batch.replica[order],
-            batch.input_tokens[order],
-            outputs,
-            ttft_s,
-            np.where(np.isnan(decode_s), by_itl, decode_s),
-        )
+        decode_s = np.where(np.isnan(decode_s), by_itl, decode_s)
+        at, replica, inputs = batch.at[order], batch.replica[order], batch.input_tokens[order]
+        self.paces.observe(at, replica, inputs, outputs, decode_s)
+        odd = self.paces.odd
+        self.speed.observe(at, replica, inputs, outputs, ttft_s, decode_s, odd=odd)
 
     def note_outcomes(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
         """Keeps when requests of a class came and ended, and which missed its SLO."""

@@ -14,6 +14,7 @@ from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.kept import ARRIVED, END, INPUT, REPLICA, KeptRequests
 from poolwright.capacity.learner import Block, ServiceLearner
+from poolwright.capacity.paces import Paces
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
@@ -33,6 +34,7 @@ KINDS: Final = {
         Demand,
         Drift,
         EndedTimes,
+        Paces,
         KeptRequests,
         PoolLearner,
         Season,

@@ -12,6 +12,7 @@ are known once the replica's other requests have ended too, so that four figures
 squares over requests, without a gauge that would be sampled too seldom.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +49,23 @@ HOLD: Final = 0.01
 """How firmly a figure stays at the prior itself, in requests that show nothing but it."""
 DIGITS: Final = 6
 TRUSTED_REQUESTS: Final = 30.0
+NOISE: Final = 0.05
+"""Relative error of what the model says of half a minute: never less, however exact the past was.
+
+Requests of the same half minute share their batches, so that they err together.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the requests of one refit show of a pool's speed, one row a request."""
+
+    replica: Ids
+    per_second: Floats
+    """Iterations, tokens, prefills and prompt tokens a second of it: times the figures, about 1."""
+    weight: Floats
+    watched: Container[int]
+    """The replicas that are watched now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +134,16 @@ class SpeedEstimator:
         outputs: Floats,
         ttft_s: Floats,
         decode_s: Floats,
+        *,
+        odd: Container[int] = (),
     ) -> None:
-        """Takes ended requests: ends, replicas, tokens, seconds to and from the first token."""
+        """Takes ended requests: ends, replicas, tokens, seconds to and from the first token.
+
+        `odd` replicas are not watched: they are not as the pool is.
+        """
         if not len(at):
             return
-        self._choose_probes(at, replica)
+        self._choose_probes(at, replica, odd)
         mine = np.isin(replica, list(self._probes))
         spans_s, tokens = np.column_stack((ttft_s, decode_s)), np.column_stack((inputs, outputs))
         self._kept.add(replica[mine], at[mine], spans_s[mine], tokens[mine])
@@ -130,17 +153,24 @@ class SpeedEstimator:
             self._kept.keep(keep)
             self._dropped = True
 
-    def _choose_probes(self, at: Floats, replica: Ids) -> None:
+    def _choose_probes(self, at: Floats, replica: Ids, odd: Container[int]) -> None:
         now = float(at.max())
         for number in np.unique(replica).tolist():
-            if number in self._probes or len(self._probes) < 2:
+            if number in self._probes or (len(self._probes) < 2 and number not in odd):
                 self._probes[number] = now
-        self._probes = {r: seen for r, seen in self._probes.items() if now - seen < 120.0}
+        self._probes = {
+            number: seen
+            for number, seen in self._probes.items()
+            if now - seen < 120.0 and number not in odd
+        }
 
-    def refit(self, now: float) -> None:
-        """Learns from requests whose company on the replica has ended as well."""
+    def refit(self, now: float) -> Shown | None:
+        """Learns from requests whose company on the replica has ended as well.
+
+        Returns what is new of them; None where nothing is, or all is learned anew.
+        """
         if len(self._kept) < 8:
-            return
+            return None
         rows = self._kept.rows()
         decode_s = rows[:, END] - rows[:, FIRST]
         heard = _heard(rows, now)
@@ -150,7 +180,7 @@ class SpeedEstimator:
         longest_s = stays.quantile(0.9)
         self._span_s = SPANS * longest_s
         if watched_s < WATCHED * longest_s:
-            return
+            return None
         # A replica that has fallen silent holds up nobody.
         settled = float(heard[heard >= newest - longest_s].min()) - longest_s - 1.0
         # Of the first, more is known with each refit: who began beside them ends only now.
@@ -161,7 +191,7 @@ class SpeedEstimator:
         new = (rows[:, END] <= settled) & (rows[:, END] > used)
         new &= (rows[:, FIRST] >= known_from) & (rows[:, END] < heard - longest_s)
         if not new.any():
-            return
+            return None
         self._used = float(rows[new, END].max())
         decoded = np.flatnonzero(new & (rows[:, OUTPUT] >= 2) & (decode_s > 0))
         decoded = _some(decoded, ROWS if anew else TARGETS)
@@ -173,7 +203,7 @@ class SpeedEstimator:
         )
         took = np.concatenate((decode_s[decoded], rows[waited, FIRST] - rows[waited, ARRIVED]))
         if not len(took):
-            return
+            return None
         # Relative errors: a long answer must not outweigh a hundred short ones.
         x = features / took[:, None]
         weight = self._weights(x, took, len(decoded), float(np.mean(rows[new, INPUT])))
@@ -182,8 +212,24 @@ class SpeedEstimator:
         self._b = self._b * kept + weight @ x
         self.requests = min(MAX_WEIGHT, self.requests * kept + len(took))
         self.speed = _solve(self._a, self._b, self.prior)
-        after = np.abs(1.0 - x @ _vector(self.speed))
+        after = np.abs(1.0 - x @ vector(self.speed))
         self.error = 0.7 * self.error + 0.3 * float(np.median(after)) * 1.48
+        if anew:
+            return None
+        which = np.concatenate((decoded, waited))
+        return Shown(rows[which, REPLICA].astype(np.int32), x, weight, frozenset(self._probes))
+
+    def doubt(self, per_second: Floats) -> Floats:
+        """Relative standard error of the times that are predicted for rows of `Shown.per_second`.
+
+        Large where nothing like them was seen, however well the rest is known.
+        """
+        theta0 = vector(self.prior)
+        independent = 1.0 / (1.0 - FORGET) / max(self.requests, 1.0)
+        seen = self._a * np.outer(theta0, theta0) * independent + 1e-9 * np.eye(4)
+        shares = per_second * theta0
+        leverage: Floats = (shares @ np.linalg.inv(seen) * shares).sum(axis=-1)
+        return NOISE * np.sqrt(np.maximum(leverage, 0.0))
 
     def _weights(self, x: Floats, took: Floats, decoded: int, prompt: float) -> Floats:
         """Odd requests count less, and so do short ones (the first `decoded` decoded)."""
@@ -194,12 +240,13 @@ class SpeedEstimator:
         weight[:decoded] /= 1.0 + (edge_s / (EDGE * took[:decoded])) ** 2
         if self.requests < TRUSTED_REQUESTS:
             return weight
-        residual = np.abs(1.0 - x @ _vector(speed))
+        residual = np.abs(1.0 - x @ vector(speed))
         scale = max(float(np.median(residual)) * 1.48, 0.02)
         return weight * np.minimum(1.0, HUBER * scale / np.maximum(residual, 1e-9))
 
 
-def _vector(speed: Speed) -> Floats:
+def vector(speed: Speed) -> Floats:
+    """The four figures, in the order of a request's features."""
     return np.array(
         (speed.itl_base_s, speed.itl_per_request_s, speed.prefill_base_s,
          speed.prefill_per_token_s)
@@ -257,26 +304,33 @@ def _alone(inputs: Floats) -> Floats:
     return found
 
 
+def with_ties(shares: Floats) -> Floats:
+    """Moments in multiples of the prior, `shape (…, 4, 4)`, with what keeps its ratios and level.
+
+    Two figures in the same requests may be confounded: the more of that, the firmer their tie.
+    """
+    diagonal = np.eye(4)
+    ties = TIE * shares * (1.0 - diagonal)
+    tied: Floats = shares - ties + diagonal * (ties.sum(axis=-1, keepdims=True) + HOLD)
+    return tied
+
+
 def _solve(a: Floats, b: Floats, prior: Speed) -> Speed:
     """Least squares with no figure below zero.
 
     Where the data are silent, figures that are seen together keep the ratio that they have in the
     prior, and those that are not seen at all stay there.
     """
-    theta0 = _vector(prior)
+    theta0 = vector(prior)
     # In multiples of the prior, what a request shows of a figure is its share of the time.
     shares = a * np.outer(theta0, theta0)
-    # Two figures in the same requests may be confounded: the more of that, the firmer the tie.
-    ties = TIE * shares
-    np.fill_diagonal(ties, 0.0)
-    pull = np.diag(ties.sum(axis=1) + HOLD) - ties
-    seen = b * theta0 + HOLD
+    tied, seen = with_ties(shares), b * theta0 + HOLD
     free = np.ones(4, dtype=bool)
     multiple = np.zeros(4)
     while True:  # at most four times: one figure alone is never negative
         index = np.flatnonzero(free)
         multiple[:] = 0.0
-        multiple[index] = np.linalg.solve((shares + pull)[np.ix_(index, index)], seen[index])
+        multiple[index] = np.linalg.solve(tied[np.ix_(index, index)], seen[index])
         if (multiple >= 0.0).all():
             break
         free &= multiple > 0.0

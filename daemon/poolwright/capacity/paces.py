@@ -1,0 +1,140 @@
+"""Finds the replica that is slower than the others, such as one whose GPU is throttled.
+
+Of each replica only sums are kept. Over a time W in which requests that decoded for D seconds in
+all ended, D/W of them ran on average (Little, 1961). A slow replica may well have the larger batch
+or the longer prompts: so what an iteration took is held against what the pool's speed makes of its
+own batch and its own prefills, and the ratio of the two against that of the other replicas.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from poolwright.capacity.speed import SpeedEstimator, vector
+from poolwright.model.sample import Bools, Floats, Ids, Index
+
+LEAST_S: Final = 30.0
+LEAST_ENDED: Final = 20.0
+LEAST_STAYS: Final = 2.0
+"""A ratio is taken over at least so long, so many requests and so many times as long as they take.
+
+What runs on from before and beyond it is then a small part.
+"""
+RATIOS: Final = 5
+"""Of each replica the last few ratios are kept; their median is its pace."""
+LEAST_RATIOS: Final = 3
+SLOW: Final = 1.3
+"""Times as long as the others take. It is said until it is less than `NO_LONGER`."""
+NO_LONGER: Final = 1.2
+CERTAIN: Final = 3.0
+"""Standard errors of the model that `SLOW` must be."""
+GONE_S: Final = 300.0
+SINCE, HEARD, ENDED, MADE, DECODE_S, INPUTS, CLOSED = range(7)
+SUMS: Final = slice(ENDED, CLOSED)
+"""Requests, tokens after the first, seconds for them, and prompt tokens."""
+
+
+class Paces:
+    """Of the replicas of one pool. Times in epoch seconds."""
+
+    __slots__ = ("_numbers", "_ratios", "_sums", "slow")
+
+    def __init__(self) -> None:
+        self._numbers: Ids = np.empty(0, dtype=np.int32)
+        """Replicas, rising."""
+        self._sums: Floats = np.empty((0, 7))
+        """Since when, when it was last heard of, the sums since, and ratios taken so far."""
+        self._ratios: Floats = np.empty((0, RATIOS))
+        """The newest last; NaN where none is known."""
+        self.slow: dict[int, float] = {}
+        """Times as long as the others take, of the replicas that are slow."""
+
+    @property
+    def odd(self) -> dict[int, float]:
+        """Those of the slow ones that the pool's speed should not be learned from."""
+        return self.slow if len(self._numbers) - len(self.slow) > 1 else {}
+
+    def observe(
+        self, at: Floats, replica: Ids, inputs: Floats, outputs: Floats, decode_s: Floats
+    ) -> None:
+        """Takes ended requests: ends, replicas, tokens, seconds after the first token."""
+        known = np.isfinite(inputs + outputs + decode_s)
+        if not known.any():
+            return
+        at, replica = at[known], replica[known]
+        where = self._places(replica)
+        if where is None:
+            self._admit(replica, float(at.min()))
+            where = np.searchsorted(self._numbers, replica)
+        made = np.maximum(outputs[known] - 1.0, 0.0)
+        rows = np.column_stack((np.ones(len(at)), made, decode_s[known], inputs[known]))
+        np.add.at(self._sums[:, SUMS], where, rows)
+        np.maximum.at(self._sums[:, HEARD], where, at)
+
+    def _places(self, replica: Ids) -> Index | None:
+        """Where each stands; None where one is new."""
+        where = np.searchsorted(self._numbers, replica)
+        if len(self._numbers) and where.max() < len(self._numbers):
+            return where if (self._numbers[where] == replica).all() else None
+        return None
+
+    def _admit(self, replica: Ids, at: float) -> None:
+        new = np.setdiff1d(replica, self._numbers)
+        sums = np.zeros((len(new), 7))
+        sums[:, (SINCE, HEARD)] = at
+        everyone = np.concatenate((self._numbers, new))
+        order = np.argsort(everyone, kind="stable")
+        self._numbers = everyone[order]
+        self._sums = np.concatenate((self._sums, sums))[order]
+        blank = np.full((len(new), RATIOS), np.nan)
+        self._ratios = np.concatenate((self._ratios, blank))[order]
+
+    def compare(self, at: float, speed: SpeedEstimator) -> None:
+        """Finds out anew who is slow; beside a refit."""
+        self._keep(at - self._sums[:, HEARD] <= GONE_S)
+        self._close(at, speed)
+        known = np.isfinite(self._ratios).sum(axis=1) >= LEAST_RATIOS
+        before, self.slow = self.slow, {}
+        if known.sum() < 2:
+            return
+        numbers = self._numbers[known].tolist()
+        paces = np.nanmedian(self._ratios[known], axis=1)
+        for place in np.flatnonzero(paces > NO_LONGER * paces.min()).tolist():
+            factor = float(paces[place] / np.median(np.delete(paces, place)))
+            number = numbers[place]
+            if factor > (NO_LONGER if number in before else SLOW):
+                self.slow[number] = factor
+
+    def _keep(self, which: Bools) -> None:
+        if not which.all():
+            self._numbers = self._numbers[which]
+            self._sums, self._ratios = self._sums[which], self._ratios[which]
+
+    def _close(self, at: float, speed: SpeedEstimator) -> None:
+        """Takes a ratio of each replica that has shown enough, and begins its sums again."""
+        sums = self._sums
+        lasted_s = at - sums[:, SINCE]
+        stay_s = sums[:, DECODE_S] / np.maximum(sums[:, ENDED], 1.0)
+        due = (sums[:, ENDED] >= LEAST_ENDED) & (sums[:, MADE] > 0.0)
+        due &= lasted_s >= np.maximum(LEAST_S, LEAST_STAYS * stay_s)
+        if not due.any():
+            return
+        if speed.learned:
+            # What ran on when a replica was first heard of is not known: its first is left out.
+            told = due & (sums[:, CLOSED] > 0.0)
+            rows = _per_second(sums[told, SUMS], lasted_s[told])
+            ratios = 1.0 / (rows @ vector(speed.speed))
+            ratios[CERTAIN * speed.doubt(rows) > np.log(SLOW)] = np.nan
+            self._ratios[told] = np.column_stack((self._ratios[told, 1:], ratios))
+        sums[due, SUMS] = 0.0
+        sums[due, SINCE] = at
+        sums[due, CLOSED] += 1.0
+
+
+def _per_second(sums: Floats, lasted_s: Floats) -> Floats:
+    """Iterations, tokens, prefills and prompt tokens, a second of a replica's decoding."""
+    ended, made, decode_s, inputs = sums.T
+    iterations = made / decode_s
+    # Beside the request itself: others come and go independently of it.
+    batch = 1.0 + decode_s / lasted_s
+    return np.column_stack((iterations, iterations * batch, ended / lasted_s, inputs / lasted_s))
