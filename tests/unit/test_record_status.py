@@ -34,6 +34,7 @@ LEARNED = {
     "class": "chat",
     "basis": "measured",
     "meets": True,
+    "drift": "",
     "carried_requests_per_s": 3.21,
     "need_replicas": 1.1,
     "upper_replicas": 4.7,
@@ -99,6 +100,14 @@ def test_what_is_wrong_is_said(changes: dict[str, Any], part: str) -> None:
     [
         ({}, {}, "carries 3.21 req/s a replica, needs 1.1, 4.7 in 2 min 23 s"),
         ({}, {"upper_replicas": None}, "carries 3.21 req/s a replica, needs 1.1"),
+        (
+            {},
+            {"drift": "replica gpu-7 takes 1.9 times as long as the others"},
+            (
+                "carries 3.21 req/s a replica, needs 1.1, 4.7 in 2 min 23 s replica gpu-7 takes 1.9"
+                " times as long as the others"
+            ),
+        ),
         (
             {"share": {"chat": 0.0}, "advantage_granted": False},
             {"basis": "declared"},

@@ -70,7 +70,7 @@ def _last(pool: Body, now: float) -> str:
 def _learned(pool: Body) -> Iterator[str]:
     """A line for the first trigger that decides by what was learned; the others are in --json.
 
-    One more where an accelerator is granted and not there.
+    One more where its speed has changed, and where an accelerator is granted and not there.
     """
     for found in pool["learned"][:1]:
         parts = [f"carries {rounded(found['carried_requests_per_s'])} req/s a replica"]
@@ -85,6 +85,8 @@ def _learned(pool: Body) -> Iterator[str]:
         if pool["advantage_granted"] is not None and pool["absence"] is None:
             parts.append("advantage" if pool["advantage_granted"] else "no advantage")
         yield ", ".join(parts)
+        if found["drift"]:
+            yield found["drift"]
     if pool["absence"] is not None:
         absence = Absence(**pool["absence"])
         yield f"advantage granted, but {absence.words()}"

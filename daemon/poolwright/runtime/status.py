@@ -89,6 +89,7 @@ def _learned(
                 "class": one.request_class,
                 "basis": one.capacity.basis.value,
                 "meets": one.capacity.meets,
+                "drift": one.capacity.drift,
                 "carried_requests_per_s": one.capacity.requests_per_s,
                 "need_replicas": one.need,
                 "upper_replicas": one.upper,
