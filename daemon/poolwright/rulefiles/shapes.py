@@ -157,7 +157,7 @@ class AdvantageShape(Shape, title="Advantage"):
     economic: Share | None = None
     """Saving, as a share of the cost of the default replicas, from which it may grow."""
     performance: Share | None = None
-    """It may grow where no default pool meets an SLO; at no saving where its p95 is so much less."""
+    """It may grow where no default pool meets an SLO, and at no saving if its p95 is less by it."""
     held_for: Seconds = _written(600.0, "10m")
     """How long one of them must hold."""
     min_utilisation: Share = _written(0.6, "60%", le=1)
