@@ -133,6 +133,35 @@ def test_of_two_the_slow_one_is_named_but_both_are_the_pool() -> None:
     assert set(fleet.speed._probes) == {0, 1}
 
 
+def test_when_all_become_slow_none_is_named_because_it_told_first() -> None:
+    paces, speed = Paces(), SpeedEstimator()
+    speed.speed, speed.requests = Speed(0.02, 1e-9, 1e-9, 1e-12), 1e3
+    speed._a = np.diag(1e3 / vector(speed.prior) ** 2)
+
+    def hears(at: float, number: int, times: float) -> None:
+        count = int(LEAST_ENDED)
+        paces.observe(
+            np.full(count, at), np.full(count, number, dtype=np.int32), np.full(count, 500.0),
+            np.full(count, 51.0), np.full(count, 50.0 * 0.02 * times),
+        )  # fmt: skip
+
+    # The first of four has three times as many requests as each of the others.
+    for turn in range(60):
+        at, times = 30.0 * turn, 1.0 if turn < 30 else 1.8
+        hears(at, 0, times)
+        if turn % 3 == 0:
+            for number in (1, 2, 3):
+                hears(at, number, times)
+        paces.compare(at, speed)
+        assert paces.slow == {}
+    assert paces._ratios == pytest.approx(1.8)
+    # The same of that one alone.
+    for turn in range(60, 64):
+        hears(30.0 * turn, 0, 3.6)
+        paces.compare(30.0 * turn, speed)
+    assert paces.slow == {0: pytest.approx(2.0)}
+
+
 def test_a_replica_alone_is_no_slower_than_the_others() -> None:
     fleet = Fleet([1.0], rate=0.8)
     fleet.run(600.0)

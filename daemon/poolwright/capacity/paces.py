@@ -99,10 +99,13 @@ class Paces:
             return
         numbers = self._numbers[known].tolist()
         paces = np.nanmedian(self._ratios[known], axis=1)
+        newest = self._ratios[known, -1]
+        newest = np.where(np.isnan(newest), paces, newest)
         for place in np.flatnonzero(paces > NO_LONGER * paces.min()).tolist():
-            factor = float(paces[place] / np.median(np.delete(paces, place)))
-            number = numbers[place]
-            if factor > (NO_LONGER if number in before else SLOW):
+            number, factor = numbers[place], _to_others(paces, place)
+            # When all become slow, one is the first to tell: the others' newest tell of it, too.
+            begins = factor > SLOW and _to_others(newest, place) > NO_LONGER
+            if begins or (number in before and factor > NO_LONGER):
                 self.slow[number] = factor
 
     def _keep(self, which: Bools) -> None:
@@ -129,6 +132,10 @@ class Paces:
         sums[due, SUMS] = 0.0
         sums[due, SINCE] = at
         sums[due, CLOSED] += 1.0
+
+
+def _to_others(ratios: Floats, place: int) -> float:
+    return float(ratios[place] / np.median(np.delete(ratios, place)))
 
 
 def _per_second(sums: Floats, lasted_s: Floats) -> Floats:
