@@ -100,11 +100,16 @@ def test_failed_requests_teach_no_speed_but_their_tokens_count() -> None:
     assert known.output_tokens == 7.0
 
 
-def test_requests_that_do_not_name_their_replica_teach_no_speed() -> None:
+def test_requests_that_do_not_name_their_replica_are_of_any_that_is_ready() -> None:
     bench = Bench()
+    pool = bench.of("chat").pools["gpu"]
     bench.feed(ended(AT - 1, replica=""), ended(AT - 2, "wse", replica="w1"))
+    # Among how many the load is spread nobody said yet.
     taught = {name: len(pool.speed._kept) for name, pool in bench.of("chat").pools.items()}
     assert taught == {"gpu": 0, "wse": 1}
+    pool.note_ready(AT, 3)
+    bench.feed(ended(AT - 1, replica=""), ended(AT - 1, replica="g1"))
+    assert pool.speed._kept.rows()[:, 0].tolist() == [-3.0, bench.names.find("g1")]
 
 
 def test_the_decode_time_is_that_of_the_tokens_where_no_total_is_told() -> None:
@@ -189,7 +194,9 @@ def noted(*felts: float, ready: int = 3, queued: bool = True) -> PoolLearner:
     told: list[float] = []
     for number, need in enumerate(felts):
         told += [need] * 10
-        pool.note_felt(AT + 10 * number + 9, np.array(told), 2.0, queued=queued)
+        pool.note_felt(
+            AT + 10 * number + 9, np.array(told), 2.0, queued=queued, request_class="chat"
+        )
     return pool
 
 
@@ -207,11 +214,29 @@ def test_a_shortage_goes_on_until_its_queue_has_gone() -> None:
 def test_what_arrivals_feel_is_completed_while_they_decode() -> None:
     pool = noted(1.0)
     assert at(pool, AT + 9) == 1.0
-    pool.note_felt(AT + 19, np.array([1.0] * 8 + [2.5] * 12), 2.0, queued=False)
+    pool.note_felt(
+        AT + 19, np.array([1.0] * 8 + [2.5] * 12), 2.0, queued=False, request_class="chat"
+    )
     assert at(pool, AT + 9) == 2.5
     # Another objective of the same instant: the larger counts.
-    pool.note_felt(AT + 19, np.full(20, 2.0), 2.0, queued=False)
+    pool.note_felt(AT + 19, np.full(20, 2.0), 2.0, queued=False, request_class="chat")
     assert at(pool, AT + 19) == 2.5
+
+
+def test_what_the_strictest_class_needs_is_held_against_its_own_requests_only() -> None:
+    pool = PoolLearner(service().pools[0])
+    pool.ready[:] = 3
+    for second in (AT, AT + 1):
+        pool.note_felt(second, np.full(60, 2.0), 2.0, queued=False, request_class="batch")
+        pool.note_felt(second, np.full(60, 9.0), 2.0, queued=False, request_class="chat")
+    usual = pool.calibration.factor
+    rows = np.column_stack((np.full(300, AT - 5), np.full(300, AT), np.zeros(300)))
+    pool.outcomes.append(("batch", 0.9, rows))
+    pool.judge(AT + 1, 4.0)
+    assert pool.calibration.factor == usual
+    pool.outcomes.append(("chat", 0.99, rows))
+    pool.judge(AT + 1, 4.0)
+    assert pool.calibration.factor < usual
 
 
 def test_a_prompt_too_long_for_any_count_of_replicas_is_no_miss() -> None:
@@ -225,7 +250,7 @@ def test_requests_from_before_what_is_remembered_are_not_judged() -> None:
     usual = pool.calibration.factor
     pool.ready[:] = 9
     rows = np.array([[AT - READY_S - 1, AT, 1.0], [AT - 5, AT + 5, 1.0]])
-    pool.outcomes.append((0.99, rows))
+    pool.outcomes.append(("chat", 0.99, rows))
     pool.judge(AT, 1.0)
     assert pool.calibration.factor == usual
     assert pool.outcomes == []
@@ -238,7 +263,7 @@ def test_outcomes_wait_until_the_speed_is_learned() -> None:
     assert pool.outcomes == []
     pool.speed.requests = 1000.0
     bench.feed(ended(AT + 2), ended(AT + 2, **{"class": "other"}))
-    assert [len(rows) for _, rows in pool.outcomes] == [1]
+    assert [len(rows) for _, _, rows in pool.outcomes] == [1]
 
 
 def test_reports_of_other_pools_are_left_alone() -> None:

@@ -49,6 +49,18 @@ def test_decode_times_are_predicted_within_a_tenth() -> None:
     assert np.median(np.abs(errors(PRIOR))) > 0.15
 
 
+def test_requests_that_name_no_replica_teach_what_any_of_them_is_like() -> None:
+    ended = simulate(TRUTH, seconds=600.0, rate=8.0, replicas=6)
+    unnamed = ended | {"replica": np.full(len(ended["ended"]), -6.0)}
+    found = learn(SpeedEstimator(), unnamed)
+    assert found.learned
+    assert np.median(np.abs(errors(found.speed, ended))) < 0.05
+    assert abs(errors(found.speed, ended).mean()) < 0.05
+    # As if one replica had done all the work, the batch would seem six times as large.
+    alone = learn(SpeedEstimator(), ended | {"replica": np.full(len(ended["ended"]), -1.0)})
+    assert alone.speed.itl_per_request_s < 0.5 * TRUTH.itl_per_request_s
+
+
 def test_the_prefill_of_a_lone_request_is_found() -> None:
     ended = simulate(TRUTH, rate=0.5, seconds=1200.0, chunk=4096)
     found = learn(SpeedEstimator(), ended).speed

@@ -121,25 +121,33 @@ def test_misses_that_the_model_foresaw_are_no_mistake_of_it() -> None:
 
 def test_the_tail_to_be_ready_for_follows_what_was_missed_in_all() -> None:
     kept = Calibration()
-    before = kept.quantile(0.99)
+    before = kept.quantile("chat", 0.99)
     assert before == pytest.approx(1.0 - LEEWAY * 0.01)
     # Fewer missed than may: more arrivals may be short, up to a bound.
-    kept.attained(1000, 0, 0.99, 1.0)
-    assert kept.quantile(0.99) < before
+    kept.attained("chat", 1000, 0, 0.99, 1.0)
+    assert kept.quantile("chat", 0.99) < before
     for _ in range(100):
-        kept.attained(1000, 0, 0.99, 1.0)
-    assert kept.quantile(0.99) == pytest.approx(1.0 - MOST_LEEWAY * 0.01)
+        kept.attained("chat", 1000, 0, 0.99, 1.0)
+    assert kept.quantile("chat", 0.99) == pytest.approx(1.0 - MOST_LEEWAY * 0.01)
     for _ in range(100):
-        kept.attained(1000, 50, 0.99, 1.0)
-    assert kept.quantile(0.99) == pytest.approx(1.0 - LEAST_LEEWAY * 0.01)
+        kept.attained("chat", 1000, 50, 0.99, 1.0)
+    assert kept.quantile("chat", 0.99) == pytest.approx(1.0 - LEAST_LEEWAY * 0.01)
+
+
+def test_each_class_has_a_leeway_of_its_own() -> None:
+    kept = Calibration()
+    for _ in range(100):
+        kept.attained("batch", 1000, 0, 0.9, 1.0)
+    assert kept.quantile("batch", 0.9) == pytest.approx(1.0 - MOST_LEEWAY * 0.1)
+    assert kept.quantile("chat", 0.99) == pytest.approx(0.99)
 
 
 def test_the_tail_of_a_lax_attainment_is_still_a_quantile() -> None:
     kept = Calibration()
     for _ in range(100):
-        kept.attained(1000, 0, 0.5, 1.0)
-    assert kept.quantile(0.5) == 0.5
-    assert kept.quantile(0.8) == 0.5
+        kept.attained("chat", 1000, 0, 0.5, 1.0)
+    assert kept.quantile("chat", 0.5) == 0.5
+    assert kept.quantile("chat", 0.8) == 0.5
 
 
 def test_a_load_is_tested_once_enough_requests_have_met_it() -> None:

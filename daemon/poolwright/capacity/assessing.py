@@ -61,7 +61,13 @@ def assess(
     last, minute = min(demand.seconds, int(MEMORY_S)), max(1, min(demand.asked_s, 60))
     if binding:
         waiting = pool.waiting(at)
-        pool.note_felt(at, needed, load.decode_s, queued=waiting is not None and waiting >= 1.0)
+        pool.note_felt(
+            at,
+            needed,
+            load.decode_s,
+            queued=waiting is not None and waiting >= 1.0,
+            request_class=question.request_class,
+        )
         pool.judge(at, float(stream.requests[-last:].sum()) / last)
     known = demand.known(demand.seconds)
     factor = pool.calibration.factor
@@ -69,7 +75,7 @@ def assess(
     horizon_s = (startup_s if question.horizon_s is None else question.horizon_s) + REACTION_S
     quantile = question.quantile
     if quantile is None:
-        quantile = pool.calibration.quantile(question.objective.attainment)
+        quantile = pool.calibration.quantile(question.request_class, question.objective.attainment)
     found = _forecast(
         demand,
         Series(stream.requests, modelled * factor, needed * factor, load.decode_s),

@@ -24,6 +24,7 @@ FIRST: Final = 1.05
 LEEWAY: Final = 1.0
 """Share of arrivals that may meet too few replicas, per share of requests that may miss: at first,
 at least, at most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`."""
+OF_ALL: Final = ""
 LEAST_LEEWAY: Final = 0.5
 MOST_LEEWAY: Final = 4.0
 LEEWAY_GAIN: Final = 20.0
@@ -47,7 +48,13 @@ class Calibration:
     def __init__(self) -> None:
         self._log = math.log(FIRST)
         self._loads = np.zeros(STEPS)
-        self._log_leeway = math.log(LEEWAY)
+        self._log_leeway: dict[str, float] = {}
+        """By request class."""
+
+    def share_leeway(self, request_class: str) -> None:
+        """Makes the one leeway that an older version kept that of the class, or `OF_ALL`."""
+        if isinstance(self._log_leeway, float):
+            self._log_leeway = {request_class: self._log_leeway}
 
     @property
     def factor(self) -> float:
@@ -65,20 +72,28 @@ class Calibration:
         bins = np.clip(loads * STEPS, 0, STEPS - 1).astype(np.intp)
         self._loads += np.bincount(bins, minlength=STEPS)
 
-    def quantile(self, attainment: float) -> float:
-        """The quantile of what arrivals need that is to be ready.
+    def quantile(self, request_class: str, attainment: float) -> float:
+        """The quantile of what arrivals need that is to be ready for the class's sake.
 
         How many of them may meet too few replicas is learned from how many requests missed in
         all, as in adaptive conformal inference (Gibbs & Candès 2021).
         """
-        return max(LEAST_QUANTILE, 1.0 - math.exp(self._log_leeway) * (1.0 - attainment))
+        return max(LEAST_QUANTILE, 1.0 - math.exp(self._leeway(request_class)) * (1.0 - attainment))
 
-    def attained(self, ended: int, missed: int, attainment: float, requests_per_s: float) -> None:
-        """All requests that ended and could have been served well by enough replicas."""
+    def attained(
+        self, request_class: str, ended: int, missed: int, attainment: float, requests_per_s: float
+    ) -> None:
+        """All requests of a class that ended and could have been served well by enough replicas."""
         scale = max(requests_per_s * MEMORY_S, LEAST_REQUESTS)
         allowed = BEARABLE * (1.0 - attainment) * ended
-        self._log_leeway += LEEWAY_GAIN * (allowed - missed) / scale
-        self._log_leeway = min(max(self._log_leeway, math.log(LEAST_LEEWAY)), math.log(MOST_LEEWAY))
+        leeway = self._leeway(request_class) + LEEWAY_GAIN * (allowed - missed) / scale
+        leeway = min(max(leeway, math.log(LEAST_LEEWAY)), math.log(MOST_LEEWAY))
+        self._log_leeway[request_class] = leeway
+
+    def _leeway(self, request_class: str) -> float:
+        """Its logarithm."""
+        first = self._log_leeway.get(OF_ALL, math.log(LEEWAY))
+        return self._log_leeway.get(request_class, first)
 
     def observe(
         self, seen: int, missed: int, foreseen: int, attainment: float, requests_per_s: float

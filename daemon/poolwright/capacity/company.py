@@ -22,7 +22,10 @@ LEAST_SEEN: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Requests that one replica has ended: epoch seconds and tokens, one array a figure."""
+    """Requests that one replica, or several alike, have ended.
+
+    Epoch seconds and tokens, one array a figure.
+    """
 
     first: Floats
     end: Floats
@@ -75,22 +78,23 @@ class Stays:
         return share
 
 
-def company(ended: Ended, stays: Stays, now: float) -> Floats:
+def company(ended: Ended, stays: Stays, now: float, alike: float = 1.0) -> Floats:
     """Iterations, tokens, prefills and prompt tokens of the replica while each request decoded.
 
     All that has ended by `now` is known. Shape (requests, 4); zeros for a request that made
-    nothing or took no time.
+    nothing or took no time. Of the others that so many replicas `alike` ended together, each
+    replica has its even part.
     """
     decoded = np.flatnonzero((ended.made > 0.0) & (ended.end > ended.first))
     first, end, made = ended.first[decoded], ended.end[decoded], ended.made[decoded]
     found = np.zeros((len(ended.first), 4))
     found[decoded, 0] = made
-    found[decoded, 1] = made * (1.0 + _others(first, end, made, stays, now))
+    found[decoded, 1] = made * (1.0 + _others(first, end, made, stays, now) / alike)
     # A prefill gives the first token, so it was done by then: the request's own came before.
     order = np.argsort(ended.first, kind="stable")
     begun = ended.first[order]
     since, until = (np.searchsorted(begun, at, side="right") for at in (first, end))
-    each = 1.0 / stays.begun(now - begun)
+    each = 1.0 / (alike * stays.begun(now - begun))
     for column, amounts in ((2, each), (3, each * ended.inputs[order])):
         sums = np.concatenate(([0.0], np.cumsum(amounts)))
         found[decoded, column] = sums[until] - sums[since]

@@ -86,7 +86,6 @@ class ServiceLearner:
         for number in np.unique(batch.request_class).tolist():
             mine = batch.request_class == number
             self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
-        # Who shared a batch with whom cannot be told of requests that do not name their replica.
         named = batch.replica != self._names.find("")
         compared = _compared(service)
         # With what never ran nothing is compared.
@@ -96,8 +95,7 @@ class ServiceLearner:
             mine = (batch.pool == (-1 if number is None else number)) & batch.ok
             if not mine.any():
                 continue
-            if (mine & named).any():
-                pool.learn(batch, mine & named)
+            pool.learn(batch, mine, named)
             for rule in service.classes:
                 known = self._names.find(rule.name)
                 these = np.flatnonzero(mine & (batch.request_class == known))

@@ -1,6 +1,7 @@
 """What is learned of one pool: its speed, its batch, its start-ups, and how right the model was."""
 
 import math
+from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -30,8 +31,9 @@ class PoolLearner:
     """What is learned of one pool."""
 
     __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "ended",
-                 "felt", "felt_at", "gauges", "grown_at", "outcomes", "paces", "ready",
-                 "ready_at", "refitted_at", "short", "speed", "startups")  # fmt: skip
+                 "felt", "felt_at", "gauges", "grown_at", "leading", "outcomes", "paces", "ready",
+                 "ready_at", "refitted_at", "short", "speed", "startups",
+                 "strictest")  # fmt: skip
 
     def __init__(self, pool: PoolRule) -> None:
         self.speed = SpeedEstimator(declared_speed(pool))
@@ -51,8 +53,12 @@ class PoolLearner:
         self.ready_at: int | None = None
         self.felt_at: int | None = None
         """The newest seconds of the two."""
-        self.outcomes: list[tuple[float, Floats]] = []
-        """Attainment asked for; when requests came and ended and whether they missed it."""
+        self.outcomes: list[tuple[str, float, Floats]] = []
+        """Class, attainment asked for; when requests came and ended and whether they missed it."""
+        self.leading = "", 0.0
+        """The class whose objective needs most at this instant so far, and how much."""
+        self.strictest = ""
+        """The one of the instant before."""
         self.refitted_at = -math.inf
         self.grown_at = -math.inf
         """Since when so many replicas are ready as now, or fewer."""
@@ -88,14 +94,21 @@ class PoolLearner:
         self.ready = narrow.put(self.ready, seconds, ready)
         self.ready_at = second
 
-    def note_felt(self, at: float, felt: Floats, stay_s: float, *, queued: bool) -> None:
+    def note_felt(
+        self, at: float, felt: Floats, stay_s: float, *, queued: bool, request_class: str
+    ) -> None:
         """Keeps what the arrivals of each second needed; the newest are known only in part yet.
 
-        Of several objectives at one instant the largest need counts. While a queue is left of a
-        shortage, nothing can be told of those who came: infinite.
+        Of the objectives of several classes at one instant the largest need counts. While a queue
+        is left of a shortage, nothing can be told of those who came: infinite.
         """
         second = int(at)
         again = self.felt_at == second
+        need = float(felt[-BLOCK_S:].sum())
+        if not again:
+            self.strictest = self.leading[0]
+        if not again or need > self.leading[1]:
+            self.leading = request_class, need
         since = second if self.felt_at is None else self.felt_at
         new = min(max(BLOCK_S, second - since), len(felt), READY_S)
         span = min(new + math.ceil(stay_s) + 1, len(felt), READY_S)
@@ -127,18 +140,24 @@ class PoolLearner:
         self.paces.compare(at, self.speed)
         self.drift.note(shown, self.speed.prior, self.paces.slow, names)
 
-    def learn(self, batch: RequestBatch, mine: Bools) -> None:
-        """Takes requests that this pool has ended well."""
-        order = np.flatnonzero(mine)
+    def learn(self, batch: RequestBatch, mine: Bools, named: Bools) -> None:
+        """Takes requests that this pool has ended well; not all may have `named` their replica."""
+        ready = 0 if self.ready_at is None else int(self.ready[self.ready_at % READY_S])
+        order = np.flatnonzero(mine if ready else mine & named)
+        if not len(order):
+            return
         order = order[np.argsort(batch.at[order], kind="stable")]
         ttft_s, outputs = batch.ttft_s[order], batch.output_tokens[order]
         decode_s = batch.e2e_s[order] - ttft_s
         by_itl = batch.itl_s[order] * np.maximum(outputs - 1.0, 0.0)
         decode_s = np.where(np.isnan(decode_s), by_itl, decode_s)
         at, replica, inputs = batch.at[order], batch.replica[order], batch.input_tokens[order]
-        self.paces.observe(at, replica, inputs, outputs, decode_s)
+        told = named[order]
+        self.paces.observe(at[told], replica[told], inputs[told], outputs[told], decode_s[told])
+        # Without a name, any of those that are ready.
+        anyone = np.where(told, replica, np.int32(-ready))
         odd = self.paces.odd
-        self.speed.observe(at, replica, inputs, outputs, ttft_s, decode_s, odd=odd)
+        self.speed.observe(at, anyone, inputs, outputs, ttft_s, decode_s, odd=odd)
 
     def note_outcomes(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
         """Keeps when requests of a class came and ended, and which missed its SLO."""
@@ -150,7 +169,7 @@ class PoolLearner:
         avoidable = ~(own_s > LATENT * (rule.ttft_s or math.inf))
         rows: Floats = np.column_stack((batch.at[mine] - took_s, batch.at[mine], missed))
         rows = rows[avoidable]
-        self.outcomes.append((rule.attainment, rows))
+        self.outcomes.append((rule.name, rule.attainment, rows))
 
     def note_times(self, request_class: str, batch: RequestBatch, mine: Index) -> None:
         """Keeps how long requests of a class took, for the p95 of the last minutes."""
@@ -173,24 +192,36 @@ class PoolLearner:
         return self.early_missed / self.early_ended
 
     def judge(self, at: float, rate: float) -> None:
-        """Holds what the model foresaw of the requests that ended against what became of them."""
+        """Holds what the model foresaw of the requests that ended against what became of them.
+
+        `rate` is of all classes, requests a second.
+        """
         outcomes, self.outcomes = self.outcomes, []
-        for attainment, rows in outcomes:
+        counts: Counter[str] = Counter()
+        for request_class, _, rows in outcomes:
+            counts[request_class] += len(rows)
+        for request_class, attainment, rows in outcomes:
             came, ended = rows[:, 0].astype(np.int64), rows[:, 1].astype(np.int64)
             known = (came > at - READY_S) & (ended <= at)
             came, ended = np.maximum(came, 0) % READY_S, np.maximum(ended, 0) % READY_S
             need = self.felt[came] * self.calibration.factor
             ready = np.minimum(self.ready[came], self.ready[ended]).astype(np.float32)
             missed = rows[:, 2] > 0
-            self.calibration.attained(len(rows), int(missed.sum()), attainment, rate)
+            own_rate = rate * counts[request_class] / max(counts.total(), 1)
+            self.calibration.attained(
+                request_class, len(rows), int(missed.sum()), attainment, own_rate
+            )
             met = known & np.isfinite(need)
             self.calibration.meet((need / np.maximum(ready, 1.0))[met])
+            if self.strictest and request_class not in ("", self.strictest):
+                # The need was foreseen for an SLO that is not theirs.
+                continue
             self.calibration.observe(
                 int(met.sum()),
                 int((met & missed).sum()),
                 int((met & (need > ready)).sum()),
                 attainment,
-                rate,
+                own_rate,
             )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from poolwright.capacity import narrow
 from poolwright.capacity.advantage import Holding
-from poolwright.capacity.calibration import Calibration
+from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.demand import ClassDemand, Demand
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
@@ -69,10 +69,11 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
         name: _completed(known[name], pool) if name in known else pool
         for name, pool in learner.pools.items()
     }
-    if written != FORMAT:
-        _narrow(learner)
     learner.planner.holdings = _value(holdings)
     learner.block = msgspec.msgpack.decode(block, type=Block)
+    if written != FORMAT:
+        asked = {found.request_class for found in learner.block.assessed.values()}
+        _narrow(learner, asked.pop() if len(asked) == 1 else OF_ALL)
 
 
 def _completed(pool: PoolLearner, new: PoolLearner) -> PoolLearner:
@@ -84,13 +85,16 @@ def _completed(pool: PoolLearner, new: PoolLearner) -> PoolLearner:
     return pool
 
 
-def _narrow(learner: ServiceLearner) -> None:
-    """In as few bytes as this version needs."""
+def _narrow(learner: ServiceLearner, of: str) -> None:
+    """In as few bytes as this version needs, and by request class what was of all."""
     for known in learner.demand.classes.values():
         known.requests = narrow.narrowed(known.requests)
         known.input_tokens = narrow.narrowed(known.input_tokens)
     for pool in learner.pools.values():
         pool.ready = narrow.narrowed(pool.ready)
+        told: list[Any] = pool.outcomes
+        pool.outcomes = [(of, attainment, rows) for attainment, rows in told]
+        pool.calibration.share_leeway(of)
 
 
 def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value

@@ -139,6 +139,7 @@ class SpeedEstimator:
     ) -> None:
         """Takes ended requests: ends, replicas, tokens, seconds to and from the first token.
 
+        A replica below zero is any of so many, among which the load is spread evenly.
         `odd` replicas are not watched: they are not as the pool is.
         """
         if not len(at):
@@ -156,7 +157,8 @@ class SpeedEstimator:
     def _choose_probes(self, at: Floats, replica: Ids, odd: Container[int]) -> None:
         now = float(at.max())
         for number in np.unique(replica).tolist():
-            if number in self._probes or (len(self._probes) < 2 and number not in odd):
+            free = len(self._probes) < 2 and number not in odd
+            if number < 0 or number in self._probes or free:
                 self._probes[number] = now
         self._probes = {
             number: seen
@@ -293,7 +295,8 @@ def _company(rows: Floats, heard: Floats, stays: Stays) -> Floats:
         mine = rows[:, REPLICA] == replica
         some = rows[mine]
         ended = Ended(some[:, FIRST], some[:, END], some[:, OUTPUT] - 1.0, some[:, INPUT])
-        found[mine] = company(ended, stays, float(heard[mine][0]))
+        alike = max(1.0, -float(replica))
+        found[mine] = company(ended, stays, float(heard[mine][0]), alike)
     return found
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from poolwright.capacity.feed import Learners, feed
+from poolwright.decision.classing import with_classes
 from poolwright.decision.memory import fold_action, observe_anew
 from poolwright.decision.state import CoreState
 from poolwright.model.rule import RuleSet, ServiceRule
@@ -15,7 +16,8 @@ MAX_CONTEXTS: Final = 16
 def fold(state: CoreState, tick: Tick) -> None:
     """What the tick brings, into windows, learners, reports and memories."""
     learners = _learners(state, tick.rules) if tick.samples else {}
-    for batch in tick.samples:
+    for told in tick.samples:
+        batch = with_classes(told, tick.rules, state.names)
         state.store.ingest(batch, at=tick.at)
         feed(learners, batch, at=tick.at)
         _fold_contexts(state, batch)
