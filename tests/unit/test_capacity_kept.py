@@ -13,18 +13,19 @@ def kept(at, spans_s, tokens=None) -> KeptRequests:
     count = len(at)
     tokens = np.full((count, 2), 100.0) if tokens is None else np.array(tokens, float)
     replicas = np.arange(count, dtype=np.int32)
-    found.add(replicas, np.array(at, float), np.array(spans_s, float), tokens)
+    ttft_s, decode_s = np.array(spans_s, float).T
+    found.add(replicas, np.array(at, float), ttft_s, decode_s, tuple(tokens.T))
     return found
 
 
 def test_nothing_is_lost_of_the_times_of_our_epoch() -> None:
     random = np.random.default_rng(1)
     at, spans_s = AT + random.random(300) * 60.0, random.random((300, 2)) * 200.0
-    rows = kept(at, spans_s, [(16_777_216.0, 300.0)] * 300).rows()
+    rows = kept(at, spans_s, [(16_776_916.0, 300.0)] * 300).rows()
     first = at - spans_s[:, 1]
     replicas = np.arange(300.0)
     exact = np.column_stack(
-        (replicas, first - spans_s[:, 0], first, at, [2.0**24] * 300, [300.0] * 300)
+        (replicas, first - spans_s[:, 0], first, at, [16_776_916.0] * 300, [300.0] * 300)
     )
     assert (rows == exact).all()
 
@@ -45,7 +46,8 @@ def test_other_times_keep_their_order_and_what_happened_at_once() -> None:
 def test_requests_of_hours_are_kept_and_cost_more_only_while_they_are() -> None:
     found = kept([AT, AT + 1.0], [(5000.0, 1.0), (1.0, 9000.0)])
     assert found.rows()[:, ARRIVED].tolist() == [AT - 5001.0, AT - 9000.0]
-    found.add(np.zeros(2, np.int32), AT + np.ones(2), np.ones((2, 2)), np.ones((2, 2)))
+    one = np.ones(2)
+    found.add(np.zeros(2, np.int32), AT + one, one, one, (one, one))
     assert found._spans.itemsize == 8
     found.keep(2)
     assert found._spans.itemsize == 4
@@ -59,10 +61,13 @@ def test_what_tells_nothing_or_absurd_things_is_left_out(odd) -> None:
     assert found.rows()[:, INPUT].tolist() == [7.0]
 
 
-def test_the_oldest_go_and_take_their_memory_along() -> None:
+def test_the_oldest_go_and_their_memory_with_the_next() -> None:
     found = kept(AT + np.arange(100.0), [(0.1, 0.1)] * 100)
     assert found.since(AT + 96.0) == 3
-    found.keep(4)
-    assert found.rows()[:, END].tolist() == [AT + 96.0, AT + 97.0, AT + 98.0, AT + 99.0]
-    assert all(getattr(found, slot).base is None for slot in KeptRequests.__slots__)
-    assert sum(getattr(found, slot).nbytes for slot in KeptRequests.__slots__) == 4 * 28
+    found.keep(3)
+    one = np.ones(1)
+    found.add(np.zeros(1, np.int32), AT + 100 * one, one, one, (one, one))
+    assert found.rows()[:, END].tolist() == [AT + 97.0, AT + 98.0, AT + 99.0, AT + 100.0]
+    arrays = [getattr(found, slot) for slot in KeptRequests.__slots__]
+    assert all(array.base is None for array in arrays)
+    assert sum(array.nbytes for array in arrays) == 4 * 28

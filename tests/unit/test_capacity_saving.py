@@ -78,7 +78,7 @@ def test_the_checkpoint_of_the_version_before_is_gone_on_from() -> None:
     assert as_bytes(other.decisions) == as_bytes(one.decisions)
     # In as few bytes, too.
     sizes = [len(driven.controller.dump()) for driven in (one, other)]
-    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+    assert sizes[1] < 1.1 * sizes[0]
 
 
 def test_another_format_is_refused() -> None:

@@ -118,7 +118,7 @@ class Demand:
         inside = (second <= newest + AHEAD_S) & (second > newest - HISTORY_S)
         if self.asked_since is None and inside.any():
             self.asked_since = int(second[inside].min())
-        for number in np.unique(request_class[inside]).tolist():
+        for number in sorted(set(request_class[inside].tolist())):
             mine = inside & (request_class == number)
             known = self.of(number)
             tokens = input_tokens[mine]

@@ -16,7 +16,7 @@ TICKS_PER_S: Final = 2.0**22
 LONGEST_S: Final = 2.0**31
 """Requests that took longer are not kept."""
 MOST_TOKENS: Final = 2.0**24
-"""Up to which a float of 32 bits counts exactly."""
+"""Up to which a float of 32 bits counts exactly: a request's of both kinds together."""
 REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
 
 
@@ -39,28 +39,38 @@ class KeptRequests:
         """How many have ended after `at`."""
         return int((self._ends > at).sum())
 
-    def add(self, replica: Ids, at: Floats, spans_s: Floats, tokens: Floats) -> None:
-        """Takes requests by when they ended.
+    def add(
+        self,
+        replica: Ids,
+        at: Floats,
+        ttft_s: Floats,
+        decode_s: Floats,
+        tokens: tuple[Floats, Floats],
+    ) -> None:
+        """Takes requests by when they ended, with their tokens in and out.
 
-        `spans_s` (request, 2) to and from the first token, `tokens` (request, 2) in and out. One
-        that does not tell all of them, or tells absurd ones, is left out.
+        One that does not tell all of them, or tells absurd ones, is left out.
         """
-        known = (spans_s < LONGEST_S).all(axis=1) & (tokens <= MOST_TOKENS).all(axis=1)
-        at, spans_s = at[known], spans_s[known]
-        first = at - spans_s[:, 1]
-        ticks = np.round(np.stack((first - spans_s[:, 0], first, at)) * TICKS_PER_S)
-        told = np.column_stack((replica[known], tokens[known])).astype(np.float32)
-        spans = np.maximum(np.diff(ticks, axis=0).T, 0.0)
+        known = (ttft_s + decode_s < LONGEST_S) & (tokens[0] + tokens[1] <= MOST_TOKENS)
+        if not known.any():
+            return
+        at, ttft_s, decode_s = at[known], ttft_s[known], decode_s[known]
+        first = at - decode_s
+        ticks = np.round(np.stack((first - ttft_s, first, at)) * TICKS_PER_S)
+        spans = np.diff(ticks, axis=0).T
+        fits = spans.max() < 2.0**32
         self._ends = np.concatenate((self._ends, ticks[2] / TICKS_PER_S))
-        self._spans = _least(np.concatenate((self._spans, spans.astype(np.uint64))))
+        new = spans.astype(np.uint32 if fits else np.uint64)
+        self._spans = np.concatenate((self._spans, new))
+        told = np.stack((replica, *tokens), axis=1, dtype=np.float32)[known]
         self._told = np.concatenate((self._told, told))
 
     def keep(self, newest: int) -> None:
-        """Forgets all but so many, at least one."""
-        # Copies: a view would hold on to what it leaves out.
-        self._ends = self._ends[-newest:].copy()
-        self._spans = _least(self._spans[-newest:])
-        self._told = self._told[-newest:].copy()
+        """Forgets all but so many, at least one; what is left out goes with the next `add`."""
+        self._ends, self._told = self._ends[-newest:], self._told[-newest:]
+        self._spans = self._spans[-newest:]
+        if self._spans.itemsize > 4 and self._spans.max() < 2**32:
+            self._spans = self._spans.astype(np.uint32)
 
     def rows(self) -> Floats:
         """Replica, arrived at, first token at, end at, input and output tokens of each."""
@@ -71,10 +81,3 @@ class KeptRequests:
         rows[:, ARRIVED] = rows[:, FIRST] - spans_s[:, 0]
         rows[:, REPLICA], rows[:, INPUT], rows[:, OUTPUT] = self._told.T
         return rows
-
-
-def _least(spans: NDArray[Any]) -> NDArray[Any]:
-    """A copy in 32 bits, where they do."""
-    fits = int(spans.max(initial=0)) < 2**32
-    found: NDArray[Any] = spans.astype(np.uint32 if fits else np.uint64)
-    return found

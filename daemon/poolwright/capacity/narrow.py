@@ -17,12 +17,17 @@ Ring = NDArray[Any]
 
 WIDEST: Final = np.dtype(np.float32)
 """Whole numbers are exact in it up to 2^24."""
-KINDS: Final = (np.dtype(np.uint8), np.dtype(np.uint16), WIDEST)
+MOST: Final[dict[np.dtype[Any], float]] = {
+    np.dtype(np.uint8): 255.0,
+    np.dtype(np.uint16): 65_535.0,
+    WIDEST: np.inf,
+}
+"""From narrow to wide, the kinds and the largest number of each."""
 
 
 def zeros(length: int) -> Ring:
     """A ring of them, as narrow as can be."""
-    return np.zeros(length, dtype=KINDS[0])
+    return np.zeros(length, dtype=np.uint8)
 
 
 def add(ring: Ring, first: int, offset: Index, amounts: Floats | None = None) -> Ring:
@@ -46,22 +51,23 @@ def add(ring: Ring, first: int, offset: Index, amounts: Floats | None = None) ->
 
 def put(ring: Ring, where: Index, number: int) -> Ring:
     """Sets these places, in the ring that it is given where there is room."""
-    fits = _narrowest(np.array([number]), ring.dtype)
-    ring = ring.astype(fits.dtype, copy=False)
-    ring[where] = fits
+    if number > MOST[ring.dtype]:
+        ring = ring.astype(_narrowest(np.array([number]), ring.dtype).dtype)
+    ring[where] = number
     return ring
 
 
 def narrowed(ring: Ring) -> Ring:
     """The same numbers in as few bytes as they need."""
-    return _narrowest(ring, KINDS[0])
+    return _narrowest(ring, np.dtype(np.uint8))
 
 
 def _narrowest(numbers: NDArray[Any], least: np.dtype[Any]) -> Ring:
     """In the first kind from `least` on that changes none of them, or the widest."""
-    for kind in KINDS[KINDS.index(least) : -1]:
-        with np.errstate(invalid="ignore"):  # what does not fit becomes another number
+    highest = numbers.max(initial=0)
+    for kind, most in MOST.items():
+        if kind.itemsize >= least.itemsize and highest <= most:
             found: Ring = numbers.astype(kind)
-        if bool((found == numbers).all()):
-            return found
+            if kind == WIDEST or bool((found == numbers).all()):
+                return found
     return numbers.astype(WIDEST)

@@ -12,7 +12,7 @@ from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.demand import ClassDemand, Demand
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
-from poolwright.capacity.kept import ARRIVED, END, INPUT, REPLICA, KeptRequests
+from poolwright.capacity.kept import ARRIVED, END, INPUT, OUTPUT, REPLICA, KeptRequests
 from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.paces import Paces
 from poolwright.capacity.pool_learner import PoolLearner
@@ -165,6 +165,7 @@ def _object(kind: Any, slots: list[tuple[str, Any]]) -> Any:
 def _kept(rows: Floats) -> KeptRequests:
     """Those that formats 2 and 3 had as rows."""
     kept = KeptRequests()
-    spans_s = np.diff(rows[:, ARRIVED : END + 1], axis=1)
-    kept.add(rows[:, REPLICA].astype(np.int32), rows[:, END], spans_s, rows[:, INPUT:])
+    ttft_s, decode_s = np.diff(rows[:, ARRIVED : END + 1], axis=1).T
+    replica, tokens = rows[:, REPLICA].astype(np.int32), (rows[:, INPUT], rows[:, OUTPUT])
+    kept.add(replica, rows[:, END], ttft_s, decode_s, tokens)
     return kept

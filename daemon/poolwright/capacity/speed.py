@@ -145,18 +145,20 @@ class SpeedEstimator:
         if not len(at):
             return
         self._choose_probes(at, replica, odd)
-        mine = np.isin(replica, list(self._probes))
-        spans_s, tokens = np.column_stack((ttft_s, decode_s)), np.column_stack((inputs, outputs))
-        self._kept.add(replica[mine], at[mine], spans_s[mine], tokens[mine])
-        recent = self._kept.since(float(at.max()) - self._span_s)
-        keep = min(max(ROWS, recent), MOST_ROWS)
-        if len(self._kept) > keep:
+        mine = np.zeros(len(at), dtype=np.bool_)
+        for number in self._probes:
+            mine |= replica == number
+        tokens = inputs[mine], outputs[mine]
+        self._kept.add(replica[mine], at[mine], ttft_s[mine], decode_s[mine], tokens)
+        if len(self._kept) > ROWS:
+            recent = self._kept.since(float(at.max()) - self._span_s)
+            keep = min(max(ROWS, recent), MOST_ROWS)
+            self._dropped |= len(self._kept) > keep
             self._kept.keep(keep)
-            self._dropped = True
 
     def _choose_probes(self, at: Floats, replica: Ids, odd: Container[int]) -> None:
         now = float(at.max())
-        for number in np.unique(replica).tolist():
+        for number in sorted(set(replica.tolist())):
             free = len(self._probes) < 2 and number not in odd
             if number < 0 or number in self._probes or free:
                 self._probes[number] = now

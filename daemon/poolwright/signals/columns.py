@@ -100,6 +100,10 @@ class Columns:
             return self._rows[rows, self.told.index(number)]
         return np.full(rows.stop - rows.start, np.nan)
 
+    def number(self, row: int, column: int) -> float:
+        """NaN where not told."""
+        return float(self._rows[row, self.told.index(column)]) if column in self.told else np.nan
+
     def newest(self, since: float, until: float) -> Floats | None:
         """The newest row with since < at <= until."""
         rows = self.within(since, until)

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from poolwright.model.sample import Bools, Floats
 from poolwright.signals.blocks import PANE_S, PANES
-from poolwright.signals.parts import FewSamples
+from poolwright.signals.parts import FewSamples, Keys
 from poolwright.signals.rows import Rows
 from poolwright.signals.sketch import Ints
 
 MOST = 256
 """Samples of a series; the panes and buckets of as many take about as much."""
-
-Keys = NDArray[np.int32]
-"""Row and pane of samples: row * PANES + pane."""
 
 
 class SavedFew(msgspec.Struct, array_like=True):
@@ -124,16 +120,15 @@ class Few:
         between = np.array((since + first, since + end), np.int32)
         start, stop = self._keys.searchsorted(between).tolist()
         values = self._values[self._metrics.index(metric), start:stop]
-        told = ~np.isnan(values)
-        if not told.any():
+        keys, at = self._keys[start:stop], self._at[start:stop]
+        untold = np.isnan(values)
+        if untold.any():
+            told = ~untold
+            values, keys, at = values[told], keys[told], at[told]
+        if not len(values):
             return None
-        return FewSamples(
-            PANE_S * (self.number * PANES + first + 1.0),
-            end - first,
-            self._keys[start:stop][told].astype(np.int64) - (since + first),
-            self._at[start:stop][told],
-            values[told],
-        )
+        first_end = PANE_S * (self.number * PANES + first + 1.0)
+        return FewSamples(first_end, end - first, keys, since + first, at, values)
 
     def save(self) -> SavedFew:
         return SavedFew(

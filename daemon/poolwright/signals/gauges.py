@@ -84,10 +84,7 @@ class GaugeTable:
         old: list[float] = []
         newest, samples = -np.inf, 0
         for series in replicas:
-            rows = series.within(-np.inf, at)
-            times, numbers = series.column(rows, 0), series.column(rows, column)
-            told = ~np.isnan(numbers)
-            times, numbers = times[told], numbers[told]
+            times, numbers = _told(series, column, at - rule.window_s, at)
             if not len(times):
                 continue
             last_at = float(times[-1])
@@ -95,9 +92,6 @@ class GaugeTable:
             if at - last_at > rule.max_age_s:
                 old.append(float(numbers[-1]))
                 continue
-            # A window shorter than the sampling interval still has the newest sample.
-            first = min(int(times.searchsorted(at - rule.window_s, "right")), len(times) - 1)
-            times, numbers = times[first:], numbers[first:]
             samples += len(times)
             if rule.stat == "rate" and rule.metric.endswith("_total"):
                 values.append(counter_rate(times, numbers))
@@ -143,10 +137,11 @@ class GaugeTable:
             if owner != service:
                 continue
             for key in keys:
-                last = self._series[key].newest(at - WORK_MAX_AGE_S, at)
-                if last is not None:
-                    running += float(last[1])
-                    waiting += float(last[2])
+                series = self._series[key]
+                rows = series.within(at - WORK_MAX_AGE_S, at)
+                if rows.start < rows.stop:
+                    running += series.number(rows.stop - 1, 1)
+                    waiting += series.number(rows.stop - 1, 2)
                     reporting += 1
         return waiting, running, reporting
 
@@ -175,3 +170,20 @@ class GaugeTable:
         for one in saved:
             self._series[one.key] = Columns.from_bytes(WIDTH, one.told, one.rows)
             self._by_pool.setdefault(one.key[:2], []).append(one.key)
+
+
+def _told(series: Columns, column: int, since: float, until: float) -> tuple[Floats, Floats]:
+    """Times and numbers of the samples with since < at <= until that tell the column.
+
+    The newest one before where there are none: a window may be shorter than the interval.
+    """
+    rows = series.within(since, until)
+    times, numbers = series.column(rows, 0), series.column(rows, column)
+    if len(times) and not np.isnan(numbers).any():
+        return times, numbers
+    rows = series.within(-np.inf, until)
+    times, numbers = series.column(rows, 0), series.column(rows, column)
+    told = ~np.isnan(numbers)
+    times, numbers = times[told], numbers[told]
+    first = max(min(int(times.searchsorted(since, "right")), len(times) - 1), 0)
+    return times[first:], numbers[first:]

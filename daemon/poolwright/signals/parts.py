@@ -1,19 +1,22 @@
 """A metric of one series over panes that follow one another, kept in either way."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from poolwright.model.sample import Floats
 from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, MAX, MIN, NEWEST, SUM
 from poolwright.signals.cells import Cells, Counts
-from poolwright.signals.sketch import Ints, positions
+from poolwright.signals.sketch import Ints
+
+Keys = NDArray[np.int32]
+"""Row and pane of samples: row * PANES + pane."""
 
 _BUCKET = (1 << BUCKET_BITS) - 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ManySamples:
+class ManySamples(NamedTuple):
     """Statistics of each pane."""
 
     end: float
@@ -25,7 +28,7 @@ class ManySamples:
     end_key: int
     """Between which its buckets are."""
 
-    def count(self) -> int:
+    def samples(self) -> int:
         return int(self.stats[COUNT].sum())
 
     def newest(self) -> float:
@@ -53,40 +56,36 @@ class ManySamples:
         return keys & _BUCKET, counts
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FewSamples:
+class FewSamples(NamedTuple):
     """The samples themselves, at least one, in order of arrival within a pane."""
 
     end: float
     """When the first pane ends."""
     panes: int
-    pane: Ints
-    """Of each sample, from 0 on."""
+    keys: Keys
+    first_key: int
+    """The pane of each, and the first one."""
     at: Floats
     values: Floats
 
-    def count(self) -> int:
+    def samples(self) -> int:
         return len(self.values)
 
     def newest(self) -> float:
         return float(self.at.max())
 
     def counts(self) -> Floats:
-        found: Floats = np.bincount(self.pane, minlength=self.panes).astype(float)
+        found: Floats = np.bincount(self.keys - self.first_key, minlength=self.panes).astype(float)
         return found
 
     def sums(self) -> Floats:
-        found: Floats = np.bincount(self.pane, self.values, self.panes).astype(float)
+        found: Floats = np.bincount(self.keys - self.first_key, self.values, self.panes).astype(
+            float
+        )
         return found
-
-    def bounds(self) -> tuple[float, float]:
-        return float(self.values.min()), float(self.values.max())
 
     def last(self, at: float) -> float:
         return float(self.values[self.at == at].max(initial=-np.inf))
-
-    def buckets(self) -> tuple[Ints, Counts]:
-        return positions(self.values), np.ones(len(self.values), np.uint32)
 
 
 Part = ManySamples | FewSamples

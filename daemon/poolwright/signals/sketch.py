@@ -121,10 +121,15 @@ class Sketch:
 
     def quantile(self, percent: float) -> float:
         """The percentile, within RELATIVE_ERROR of the exact one; NaN while empty."""
-        used = np.flatnonzero(self.counts > 0)
-        if not len(used):
-            return float("nan")
-        up_to = self.counts[used].cumsum()
-        rank = max(ceil(percent * float(up_to[-1]) / 100), 1)
-        about = float(_REPRESENTATIVES[used[up_to.searchsorted(rank)]])
-        return min(max(about, self.low), self.high)
+        return quantile(self.counts, percent, self.low, self.high)
+
+
+def quantile(counts: Floats | Ints, percent: float, low: float, high: float) -> float:
+    """The same of counts by bucket (BUCKETS of them) and the bounds of the values."""
+    used = np.flatnonzero(counts > 0)
+    if not len(used):
+        return float("nan")
+    up_to = counts[used].cumsum()
+    rank = max(ceil(percent * float(up_to[-1]) / 100), 1)
+    about = float(_REPRESENTATIVES[used[up_to.searchsorted(rank)]])
+    return min(max(about, low), high)

@@ -28,7 +28,7 @@ def statistic(  # noqa: PLR0911  one line a statistic
         case _ if not count:
             return float("nan")
         case "avg":
-            return float(values.mean())
+            return float(values.sum()) / count
         case "min":
             return float(values.min())
         case "max":

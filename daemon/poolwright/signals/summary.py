@@ -6,19 +6,20 @@ import numpy as np
 
 from poolwright.model.sample import Floats
 from poolwright.signals.blocks import PANE_S
-from poolwright.signals.parts import Part
-from poolwright.signals.sketch import BUCKETS, Sketch
+from poolwright.signals.parts import FewSamples, ManySamples, Part
+from poolwright.signals.sketch import BUCKETS, positions, quantile
 from poolwright.signals.statistics import slope
 
 
 class Summary:
     """Parts of a window, in order of time and series: the statistics of all together."""
 
-    __slots__ = ("_parts", "count")
+    __slots__ = ("_many", "_parts", "count")
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
-        self.count = sum(part.count() for part in parts)
+        self._many = [part for part in parts if isinstance(part, ManySamples)]
+        self.count = sum(part.samples() for part in parts)
         """Samples."""
 
     @property
@@ -31,6 +32,11 @@ class Summary:
     def newest(self) -> float:
         """Event time of the newest sample; -inf of none."""
         return max((part.newest() for part in self._parts), default=-np.inf)
+
+    def _values(self) -> Floats:
+        """Those of series with few samples."""
+        few = [part.values for part in self._parts if isinstance(part, FewSamples)]
+        return np.concatenate(few) if few else np.empty(0)
 
     def statistic(self, stat: str, window_s: float) -> float:  # noqa: PLR0911  one line each
         """Like `statistics.statistic`; quantiles are the sketch's, a slope that of the panes."""
@@ -46,9 +52,9 @@ class Summary:
             case "avg":
                 return self.total / self.count
             case "min":
-                return self._bounds()[0]
+                return self._bounds(self._values())[0]
             case "max":
-                return self._bounds()[1]
+                return self._bounds(self._values())[1]
             case "last":
                 newest = self.newest
                 return max(part.last(newest) for part in self._parts)
@@ -57,9 +63,12 @@ class Summary:
             case _:
                 return self._quantile(float(stat[1:]))
 
-    def _bounds(self) -> tuple[float, float]:
-        found = [part.bounds() for part in self._parts]
-        return min(low for low, _ in found), max(high for _, high in found)
+    def _bounds(self, values: Floats) -> tuple[float, float]:
+        low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
+        for part in self._many:
+            lowest, highest = part.bounds()
+            low, high = min(low, lowest), max(high, highest)
+        return float(low), float(high)
 
     def _slope(self) -> float:
         counts = [part.counts() for part in self._parts]
@@ -73,11 +82,12 @@ class Summary:
         return slope(np.concatenate(ends)[used], sums[used], together[used])
 
     def _quantile(self, percent: float) -> float:
-        low, high = self._bounds()
+        values = self._values()
+        low, high = self._bounds(values)
         if low == high:
             return low
-        found = [part.buckets() for part in self._parts]
-        buckets = np.concatenate([places for places, _ in found])
-        counts = np.concatenate([counts for _, counts in found])
-        merged = np.bincount(buckets, counts, BUCKETS).astype(np.float64, copy=False)
-        return Sketch(merged, self.total, low, high).quantile(percent)
+        merged = np.bincount(positions(values), minlength=BUCKETS)
+        for part in self._many:
+            buckets, counts = part.buckets()
+            merged = merged + np.bincount(buckets, counts, BUCKETS)
+        return quantile(merged, percent, low, high)
