@@ -45,9 +45,9 @@ PARTS: Final[Floats] = np.array(((1, 1, 1, 1), (1, 1, 0, 0), (0, 0, 1, 1)), dtyp
 """Which figures change together: all (throttling, another model), of decoding, of prefill."""
 SUBJECTS: Final = ("requests take", "decoding takes", "prefill takes")
 PATIENCE: Final = 15
-"""Refits after which a part may be blamed: of any change, prefills show before answers do.
+"""Refits on end for which it must be certain that no other part explains as much as the one.
 
-It must be `CERTAIN`, too, that no other part explains as much; else it is said of requests.
+Of any change, and of its end, prefills show before answers do. Until then it is said of requests.
 """
 SCALES: Final[Floats] = np.where(PARTS[:, None, :] > 0.0, FACTORS[:, None], 1.0)
 """By part and factor."""
@@ -75,7 +75,8 @@ class Change:
 class Drift:
     """Compares what is seen of a pool now with what was seen over the last hour or so."""
 
-    __slots__ = ("_change", "_recent", "_refits", "_usual", "_usual_refits", "_waits", "words")
+    __slots__ = ("_alone", "_change", "_recent", "_refits", "_usual", "_usual_refits", "_waits",
+                 "words")  # fmt: skip
 
     def __init__(self) -> None:
         self._usual = np.zeros((5, 5))
@@ -86,6 +87,8 @@ class Drift:
         """Refits behind both, after forgetting."""
         self._waits = 0
         """Refits since when nothing becomes usual, because something has changed."""
+        self._alone = 0
+        """Refits since when it is a part that has changed."""
         self._change = ""
         self.words = ""
         """What changed, for people; empty while nothing did."""
@@ -132,15 +135,17 @@ class Drift:
             return
         each = [_compare(self._usual, moments, self._refits, prior) for moments in telling]
         if not any(change.clear for change in each):
-            self._waits = 0
+            self._waits, self._alone = 0, 0
             return
         self._waits += 1
         if self._waits > USUAL_AFTER:
             self._usual, self._usual_refits, self._waits = np.zeros((5, 5)), 0.0, 0
             return
         together = sum(self._recent.values(), np.zeros((5, 5)))
-        patient = self._waits > PATIENCE
-        found = _compare(self._usual, together, self._refits, prior, whole=not patient)
+        found = _compare(self._usual, together, self._refits, prior)
+        self._alone = self._alone + 1 if found.part else 0
+        if found.part and self._alone < PATIENCE:
+            found = _compare(self._usual, together, self._refits, prior, whole=True)
         # One that is slow alone is no change of the pool.
         if found.clear and all(map(found.agrees, each)):
             self._change = f"{SUBJECTS[found.part]} {found.factor:.2f} times as long as before"
