@@ -75,13 +75,16 @@ class Change:
 class Drift:
     """Compares what is seen of a pool now with what was seen over the last hour or so."""
 
-    __slots__ = ("_alone", "_change", "_recent", "_refits", "_usual", "_usual_refits", "_waits",
+    __slots__ = ("_alone", "_change", "_refits", "_seen", "_usual_refits", "_waits", "_watched",
                  "words")  # fmt: skip
 
     def __init__(self) -> None:
-        self._usual = np.zeros((5, 5))
-        self._recent: dict[int, Floats] = {}
-        """By replica that is watched. What leaves it becomes a part of what is usual."""
+        self._seen: Floats = np.zeros((1, 5, 5))
+        """What is usual, then what is seen now of each replica that is watched.
+
+        What is forgotten of the latter becomes a part of the former.
+        """
+        self._watched: tuple[int, ...] = ()
         self._usual_refits = 0.0
         self._refits = 0.0
         """Refits behind both, after forgetting."""
@@ -100,52 +103,56 @@ class Drift:
 
         Those are told by their names and have no say about the pool.
         """
-        for number in slow:
-            self._recent.pop(number, None)
         if shown is not None:
             self._take(shown, slow)
             self._judge(vector(prior))
         self.words = "; ".join(filter(None, (self._change, *_named(slow, names))))
 
     def _take(self, shown: Shown, slow: Container[int]) -> None:
-        told = [number for number in np.unique(shown.replica).tolist() if number not in slow]
-        if not told:
-            return
+        usual = self._seen[0]
+        recent = {
+            number: moments
+            for number, moments in zip(self._watched, self._seen[1:], strict=True)
+            if number not in slow
+        }
         if not self._waits:
-            gone = sum(self._recent.values(), np.zeros((5, 5))) * (1.0 - RECENT)
-            self._usual = USUAL * self._usual + gone
+            gone = sum(recent.values(), np.zeros((5, 5)))
+            usual = USUAL * usual + (1.0 - RECENT) * gone
             self._usual_refits = USUAL * self._usual_refits + (1.0 - RECENT) * self._refits
-        self._recent = {
+        recent = {
             number: RECENT * moments
-            for number, moments in self._recent.items()
+            for number, moments in recent.items()
             if number in shown.watched
         }
         self._refits = RECENT * self._refits + 1.0
         rows = np.column_stack((shown.per_second, np.ones(len(shown.weight))))
-        for number in told:
-            mine = shown.replica == number
-            moments = (rows[mine] * shown.weight[mine, None]).T @ rows[mine]
-            self._recent[number] = self._recent.get(number, 0.0) + moments
+        for number in np.unique(shown.replica).tolist():
+            if number not in slow:
+                mine = shown.replica == number
+                moments = (rows[mine] * shown.weight[mine, None]).T @ rows[mine]
+                recent[number] = recent.get(number, 0.0) + moments
+        self._seen, self._watched = np.stack((usual, *recent.values())), tuple(recent)
 
     def _judge(self, prior: Floats) -> None:
         self._change = ""
-        telling = [m for m in self._recent.values() if m[4, 4] >= TELLING_REQUESTS]
-        settled = self._usual_refits >= SETTLED_REFITS and self._usual[4, 4] >= SETTLED_REQUESTS
-        if not telling or not settled:
+        usual, recent = self._seen[0], self._seen[1:]
+        telling = recent[recent[:, 4, 4] >= TELLING_REQUESTS]
+        settled = self._usual_refits >= SETTLED_REFITS and usual[4, 4] >= SETTLED_REQUESTS
+        if not len(telling) or not settled:
             return
-        each = [_compare(self._usual, moments, self._refits, prior) for moments in telling]
+        each = [_compare(usual, moments, self._refits, prior) for moments in telling]
         if not any(change.clear for change in each):
             self._waits, self._alone = 0, 0
             return
         self._waits += 1
         if self._waits > USUAL_AFTER:
-            self._usual, self._usual_refits, self._waits = np.zeros((5, 5)), 0.0, 0
+            usual[:], self._usual_refits, self._waits = 0.0, 0.0, 0
             return
-        together = sum(self._recent.values(), np.zeros((5, 5)))
-        found = _compare(self._usual, together, self._refits, prior)
+        together = recent.sum(axis=0)
+        found = _compare(usual, together, self._refits, prior)
         self._alone = self._alone + 1 if found.part else 0
         if found.part and self._alone < PATIENCE:
-            found = _compare(self._usual, together, self._refits, prior, whole=True)
+            found = _compare(usual, together, self._refits, prior, whole=True)
         # One that is slow alone is no change of the pool.
         if found.clear and all(map(found.agrees, each)):
             self._change = f"{SUBJECTS[found.part]} {found.factor:.2f} times as long as before"

@@ -37,22 +37,33 @@ SUMS: Final = slice(ENDED, CLOSED)
 class Paces:
     """Of the replicas of one pool. Times in epoch seconds."""
 
-    __slots__ = ("_numbers", "_ratios", "_sums", "slow")
+    __slots__ = ("_table", "slow")
 
     def __init__(self) -> None:
-        self._numbers: Ids = np.empty(0, dtype=np.int32)
-        """Replicas, rising."""
-        self._sums: Floats = np.empty((0, 7))
-        """Since when, when it was last heard of, the sums since, and ratios taken so far."""
-        self._ratios: Floats = np.empty((0, RATIOS))
-        """The newest last; NaN where none is known."""
+        self._table: Floats = np.empty((0, 8 + RATIOS))
+        """A row a replica, by its number: one array, as its head alone takes 128 bytes."""
         self.slow: dict[int, float] = {}
         """Times as long as the others take, of the replicas that are slow."""
 
     @property
+    def _numbers(self) -> Floats:
+        """Rising."""
+        return self._table[:, 0]
+
+    @property
+    def _sums(self) -> Floats:
+        """Since when, when it was last heard of, the sums since, and ratios taken so far."""
+        return self._table[:, 1:8]
+
+    @property
+    def _ratios(self) -> Floats:
+        """The newest last; NaN where none is known."""
+        return self._table[:, 8:]
+
+    @property
     def odd(self) -> dict[int, float]:
         """Those of the slow ones that the pool's speed should not be learned from."""
-        return self.slow if len(self._numbers) - len(self.slow) > 1 else {}
+        return self.slow if len(self._table) - len(self.slow) > 1 else {}
 
     def observe(
         self, at: Floats, replica: Ids, inputs: Floats, outputs: Floats, decode_s: Floats
@@ -74,20 +85,16 @@ class Paces:
     def _places(self, replica: Ids) -> Index | None:
         """Where each stands; None where one is new."""
         where = np.searchsorted(self._numbers, replica)
-        if len(self._numbers) and where.max() < len(self._numbers):
+        if len(self._table) and where.max() < len(self._table):
             return where if (self._numbers[where] == replica).all() else None
         return None
 
     def _admit(self, replica: Ids, at: float) -> None:
         new = np.setdiff1d(replica, self._numbers)
-        sums = np.zeros((len(new), 7))
-        sums[:, (SINCE, HEARD)] = at
-        everyone = np.concatenate((self._numbers, new))
-        order = np.argsort(everyone, kind="stable")
-        self._numbers = everyone[order]
-        self._sums = np.concatenate((self._sums, sums))[order]
-        blank = np.full((len(new), RATIOS), np.nan)
-        self._ratios = np.concatenate((self._ratios, blank))[order]
+        rows = np.zeros((len(new), 8 + RATIOS))
+        rows[:, 0], rows[:, 1:3], rows[:, 8:] = new, at, np.nan
+        everyone = np.concatenate((self._table, rows))
+        self._table = everyone[np.argsort(everyone[:, 0], kind="stable")]
 
     def compare(self, at: float, speed: SpeedEstimator) -> None:
         """Finds out anew who is slow; beside a refit."""
@@ -97,7 +104,7 @@ class Paces:
         before, self.slow = self.slow, {}
         if known.sum() < 2:
             return
-        numbers = self._numbers[known].tolist()
+        numbers = self._numbers[known].astype(np.int32).tolist()
         paces = np.nanmedian(self._ratios[known], axis=1)
         newest = self._ratios[known, -1]
         newest = np.where(np.isnan(newest), paces, newest)
@@ -110,8 +117,7 @@ class Paces:
 
     def _keep(self, which: Bools) -> None:
         if not which.all():
-            self._numbers = self._numbers[which]
-            self._sums, self._ratios = self._sums[which], self._ratios[which]
+            self._table = self._table[which]
 
     def _close(self, at: float, speed: SpeedEstimator) -> None:
         """Takes a ratio of each replica that has shown enough, and begins its sums again."""
