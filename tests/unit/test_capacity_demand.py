@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from poolwright.capacity.demand import (
     AHEAD_S,
@@ -175,3 +177,23 @@ def test_prompts_without_answers_do_not_divide_by_nothing() -> None:
     known = ClassDemand()
     known.answered(np.array([30.0]), np.array([NAN]))
     assert known.mean_input_tokens == 30.0
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 900), st.lists(st.integers(-4000, 400), max_size=3)), max_size=12
+    )
+)
+def test_heard_is_what_lies_within_a_gap_after_telemetry(steps) -> None:
+    demand, now, covered = Demand(), 10_000, set()
+    demand.advance(now)
+    for moved, ago in steps:
+        now += moved
+        demand.advance(now)
+        demand.hear(np.array([now + second for second in ago], dtype=np.float64))
+        for second in ago:
+            if now + second > now - HISTORY_S - GAP_S:
+                covered |= set(range(now + second, min(now + second + GAP_S, now + AHEAD_S) + 1))
+        wanted = [second in covered for second in range(now - HISTORY_S + 1, now + 1)]
+        assert demand.known(HISTORY_S).tolist() == wanted
+    assert len(demand.heard) <= (HISTORY_S + AHEAD_S) / GAP_S

@@ -133,3 +133,11 @@ def test_how_telemetry_is_batched_changes_nothing() -> None:
 def test_it_stays_small() -> None:
     times = noted(EndedTimes(), spread(AT, AT + 3600, 100_000), 1.0)
     assert times.seconds.nbytes + times.ended.nbytes + times.minutes.nbytes < 4096
+
+
+def test_times_that_are_not_compared_are_not_kept() -> None:
+    times = noted(EndedTimes(("e2e",)), spread(AT, AT + 60, 200), 3.0)
+    assert times.seconds.nbytes == EndedTimes().seconds.nbytes / 3
+    assert times.measured(AT + 60) == {
+        "ttft": Measured(0, None), "itl": Measured(0, None), "e2e": Measured(200, 3.0),
+    }  # fmt: skip

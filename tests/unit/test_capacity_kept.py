@@ -43,6 +43,17 @@ def test_other_times_keep_their_order_and_what_happened_at_once() -> None:
     assert (np.diff(after[order]) > 0.0).sum() >= 2
 
 
+def test_large_numbers_cost_more_only_while_they_are_kept() -> None:
+    found = kept([AT, AT], [(1.0, 1.0)] * 2, [(70_000.0, 1.0), (0.5, 1.0)])
+    assert found.rows()[:, INPUT].tolist() == [70_000.0, 0.5]
+    one = np.ones(1)
+    found.add(np.zeros(1, np.int32), AT + one, one, one, (65_535 * one, one))
+    assert found._told.itemsize == 4
+    found.keep(1)
+    assert found._told.itemsize == 2
+    assert found.rows()[:, INPUT].tolist() == [65_535.0]
+
+
 def test_requests_of_hours_are_kept_and_cost_more_only_while_they_are() -> None:
     found = kept([AT, AT + 1.0], [(5000.0, 1.0), (1.0, 9000.0)])
     assert found.rows()[:, ARRIVED].tolist() == [AT - 5001.0, AT - 9000.0]
@@ -70,4 +81,4 @@ def test_the_oldest_go_and_their_memory_with_the_next() -> None:
     assert found.rows()[:, END].tolist() == [AT + 97.0, AT + 98.0, AT + 99.0, AT + 100.0]
     arrays = [getattr(found, slot) for slot in KeptRequests.__slots__]
     assert all(array.base is None for array in arrays)
-    assert sum(array.nbytes for array in arrays) == 4 * 28
+    assert sum(array.nbytes for array in arrays) == 4 * 22

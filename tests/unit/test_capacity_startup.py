@@ -12,7 +12,7 @@ from poolwright.capacity.calibration import (
     SMALLEST,
     Calibration,
 )
-from poolwright.capacity.startup import KEPT, OVERDUE, StartupTimes
+from poolwright.capacity.startup import KEPT, MOST_ORDERS, OVERDUE, StartupTimes
 
 
 def told(*reports: tuple[float, int, int]) -> StartupTimes:
@@ -60,8 +60,16 @@ def test_a_few_measured_times_count_with_the_declared_one() -> None:
     assert 60.0 < times.p95_s(180.0) <= 180.0
     times.seconds.append(60.0)
     assert times.p95_s(180.0) == 60.0
-    times.seconds.extend([40.0] * KEPT)
-    assert times.p95_s(180.0) == 40.0
+
+
+def test_only_the_last_ones_are_kept() -> None:
+    times = StartupTimes()
+    for n in range(MOST_ORDERS + 5):
+        times.report(n * 1000.0, n, 1)
+        times.report(n * 1000.0 + 100 + n, n + 1, 0)
+    assert times.seconds == [100.0 + n for n in range(MOST_ORDERS + 5 - KEPT, MOST_ORDERS + 5)]
+    assert len(times.orders) == MOST_ORDERS
+    assert times.orders[-1] == (MOST_ORDERS + 4) * 1000.0
 
 
 def test_what_should_long_have_come_is_overdue() -> None:

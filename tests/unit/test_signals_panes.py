@@ -54,6 +54,17 @@ def test_a_series_that_tells_little_takes_little() -> None:
     assert sizes[1] < 100 * 30 + 5 * 100, "time, pane and two numbers"
 
 
+def test_numbers_take_as_few_bytes_as_are_exact() -> None:
+    table = PaneTable(2)
+    kinds = []
+    for number in (2_047.0, 2_049.0, 16_777_217.0, 0.1):
+        table.add(np.array([START]), np.zeros((3, 1), np.int32), np.array([[1.0], [number]]))
+        kinds.append([kind for _, kind, _ in table.save().few[0].columns])
+        found = table.window(OWNER, None, 1, START - 1, START + 1)
+        assert found.statistic("max", 1.0) == max(number, 16_777_217.0 * (number == 0.1))
+    assert kinds == [["<f2", "<f2"], ["<f2", "<f4"], ["<f2", "<f8"], ["<f2", "<f8"]]
+
+
 def test_a_series_that_tells_much_is_kept_in_panes_for_the_rest_of_a_block() -> None:
     table = PaneTable(2, most_few=10)
     table.add(*spread(10, 5.0))
@@ -210,8 +221,8 @@ def test_only_the_metrics_that_signals_ask_for_take_memory() -> None:
         bench.put(requests=[(100.0 + i, 0.5 + i / 50) for i in range(32)])
         assert bench.ask(rule("ttft", "p50"), 132.0).value == pytest.approx(0.8, rel=0.0055)
         sizes.append(len(bench.store.dump()))
-    # Of 32 requests 8 bytes a metric, where there is more than one.
-    assert sizes[1] - sizes[0] == pytest.approx(3 * 32 * 8, abs=100)
+    # Of 32 requests two bytes a metric, as all of them are small whole numbers.
+    assert sizes[1] - sizes[0] == pytest.approx(3 * 32 * 2, abs=130)
 
 
 def test_a_metric_that_is_newly_asked_for_counts_once_its_window_is_whole() -> None:

@@ -69,8 +69,8 @@ class Demand:
         """The second of the first arrival."""
         self.season = Season()
         """Requests a second of all classes."""
-        self.heard = np.zeros(RING_S, dtype=np.bool_)
-        """Seconds within `GAP_S` after telemetry of any kind."""
+        self.heard: list[tuple[int, int]] = []
+        """Spells of seconds within `GAP_S` after telemetry of any kind: first and last, rising."""
 
     def advance(self, at: float) -> None:
         """Moves the rings on to the second of `at`."""
@@ -85,7 +85,7 @@ class Demand:
             self._end_bin(self.newest // BIN_S)
         furthest = second + AHEAD_S
         where = np.arange(furthest - gone + 1, furthest + 1) % RING_S
-        self.heard[where] = False
+        self.heard = [spell for spell in self.heard if spell[1] > second - HISTORY_S]
         for known in self.classes.values():
             known.requests[where] = 0
             known.input_tokens[where] = 0
@@ -106,10 +106,21 @@ class Demand:
         """Telemetry of any kind covers the seconds after it."""
         if self.newest is None or not len(at):
             return
-        for second in np.unique(at.astype(np.int64)).tolist():
+        for second in sorted(set(at.astype(np.int64).tolist())):
             first = max(second, self.newest - HISTORY_S + 1)
             last = min(second + GAP_S, self.newest + AHEAD_S)
-            self.heard[np.arange(first, last + 1) % RING_S] = True
+            if first <= last:
+                self._cover(first, last)
+
+    def _cover(self, first: int, last: int) -> None:
+        """Joins these seconds with the spells that they touch."""
+        apart = []
+        for spell in self.heard:
+            if spell[1] < first - 1 or spell[0] > last + 1:
+                apart.append(spell)
+            else:
+                first, last = min(first, spell[0]), max(last, spell[1])
+        self.heard = sorted([*apart, (first, last)])
 
     def arrived(self, at: Floats, request_class: Ids, input_tokens: Floats) -> None:
         """Counts arrivals in their seconds; what lies before the rings is left out."""
@@ -156,7 +167,10 @@ class Demand:
 
     def known(self, last: int) -> Bools:
         """Which of the last seconds telemetry covers."""
-        found: Bools = self.heard[self.order(last)]
+        found: Bools = np.zeros(last, dtype=np.bool_)
+        oldest = (self.newest or 0) - last + 1
+        for since, until in self.heard:
+            found[max(since - oldest, 0) : max(until - oldest + 1, 0)] = True
         return found
 
     def stream(self, shares: Mapping[int, float], last: int) -> Stream:

@@ -40,20 +40,23 @@ class Measured:
 class EndedTimes:
     """The times of requests that ended well in the last minutes."""
 
-    __slots__ = ("ended", "minutes", "newest_at", "seconds")
+    __slots__ = ("ended", "minutes", "newest_at", "seconds", "times")
 
-    def __init__(self) -> None:
+    def __init__(self, times: tuple[str, ...] = TIMES) -> None:
+        self.times = times
+        """Those that are kept."""
         self.minutes = np.full(MINUTES, -1, dtype=np.int64)
         """The minute since the epoch that each slot is of."""
         self.ended = np.zeros(MINUTES, dtype=np.int64)
         """Requests of that minute."""
-        self.seconds = np.full((MINUTES, PLACES, len(TIMES)), np.nan, dtype=np.float32)
-        """Of those that are kept, in the order of `TIMES`; NaN: not told."""
+        self.seconds = np.full((MINUTES, PLACES, len(times)), np.nan, dtype=np.float32)
+        """Of the requests that are kept, in the order of `times`; NaN: not told."""
         self.newest_at = -math.inf
 
     def note(self, at: Floats, ttft_s: Floats, itl_s: Floats, e2e_s: Floats) -> None:
         """Takes requests by when they ended. NaN is a time that is not known."""
-        rows: Floats = np.column_stack((ttft_s, itl_s, e2e_s))
+        told = dict(zip(TIMES, (ttft_s, itl_s, e2e_s), strict=True))
+        rows: Floats = np.column_stack([told[time] for time in self.times])
         minutes: Index = (at // 60.0).astype(np.int64)
         for minute in sorted(set(minutes.tolist())):
             slot = minute % MINUTES
@@ -73,14 +76,14 @@ class EndedTimes:
         self.ended[slot] += len(rows)
 
     def measured(self, at: float) -> dict[str, Measured]:
-        """Each of `TIMES` over the last `MINUTES`."""
+        """Each of `TIMES` over the last `MINUTES`; nothing of those that are not kept."""
         now = math.floor(at / 60.0)
         slots = np.flatnonzero((self.minutes > now - MINUTES) & (self.minutes <= now))
         stands_for = self.ended[slots] / np.clip(self.ended[slots], 1, PLACES)
         weights = np.repeat(stands_for, PLACES)
         fresh = at - self.newest_at <= STALE_S
-        found = {}
-        for column, name in enumerate(TIMES):
+        found = dict.fromkeys(TIMES, Measured(0, None))
+        for column, name in enumerate(self.times):
             seconds = self.seconds[slots, :, column].ravel().astype(np.float64)
             told = ~np.isnan(seconds)
             requests = round(float(weights[told].sum()))

@@ -103,7 +103,7 @@ class ServiceLearner:
                     note = pool.note_outcomes if pool.speed.learned else pool.note_early
                     note(rule, batch, these)
                     if running or name in compared:
-                        pool.note_times(rule.name, batch, these)
+                        pool.note_times(rule, batch, these)
 
     def remember(self, first_bin: int, per_s: Floats) -> int:
         """Takes requests a second of past bins (of `season.BIN_S`) from another record.

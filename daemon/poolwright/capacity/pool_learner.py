@@ -8,6 +8,7 @@ import numpy as np
 
 from poolwright.capacity import narrow
 from poolwright.capacity.calibration import Calibration
+from poolwright.capacity.comparing import named
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.paces import Paces
@@ -171,11 +172,15 @@ class PoolLearner:
         rows = rows[avoidable]
         self.outcomes.append((rule.name, rule.attainment, rows))
 
-    def note_times(self, request_class: str, batch: RequestBatch, mine: Index) -> None:
-        """Keeps how long requests of a class took, for the p95 of the last minutes."""
-        self.ended.setdefault(request_class, EndedTimes()).note(
-            batch.at[mine], batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine]
-        )
+    def note_times(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
+        """Keeps how long requests of a class took, for the p95 of the last minutes.
+
+        Only times that its SLO names are ever compared.
+        """
+        times, known = tuple(named(rule)), self.ended.get(rule.name)
+        if known is None or not set(times) <= set(known.times):
+            known = self.ended[rule.name] = EndedTimes(times)
+        known.note(batch.at[mine], batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine])
 
     def note_early(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
         """Counts what missed its SLO while nothing is learned yet, with the replicas of now."""

@@ -1,6 +1,5 @@
 """What was learned as bytes and back, so that a restart resets nothing."""
 
-from collections import deque
 from typing import Any, Final
 
 import msgspec
@@ -9,9 +8,9 @@ import numpy as np
 from poolwright.capacity import narrow
 from poolwright.capacity.advantage import Holding
 from poolwright.capacity.calibration import OF_ALL, Calibration
-from poolwright.capacity.demand import ClassDemand, Demand
+from poolwright.capacity.demand import AHEAD_S, HISTORY_S, RING_S, ClassDemand, Demand
 from poolwright.capacity.drift import Drift
-from poolwright.capacity.ended import EndedTimes
+from poolwright.capacity.ended import TIMES, EndedTimes
 from poolwright.capacity.kept import ARRIVED, END, INPUT, OUTPUT, REPLICA, KeptRequests
 from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.paces import Paces
@@ -19,7 +18,7 @@ from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.speed import Speed, SpeedEstimator
 from poolwright.capacity.startup import StartupTimes
 from poolwright.forecasting.season import Season
-from poolwright.model.sample import Floats
+from poolwright.model.sample import Bools, Floats
 
 FORMAT: Final = 4
 WIDE: Final = 3
@@ -101,8 +100,6 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911  one line a kind of value
     match value:
         case np.ndarray():
             return ["array", value.dtype.str, list(value.shape), value.tobytes()]
-        case deque():
-            return ["deque", value.maxlen, list(value)]
         case list():
             return ["list", [_plain(item) for item in value]]
         case Holding():
@@ -133,8 +130,8 @@ def _value(plain: Any) -> Any:  # noqa: PLR0911  one line a kind of value
     match plain:
         case ["array", kind, shape, data]:
             return np.frombuffer(data, dtype=kind).reshape(shape).copy()
-        case ["deque", longest, items]:
-            return deque(items, maxlen=longest)
+        case ["deque", _, items]:  # formats 2 and 3
+            return items
         case ["map", items]:
             return {key: _value(item) for key, item in items}
         case ["tuple", items]:
@@ -159,6 +156,10 @@ def _object(kind: Any, slots: list[tuple[str, Any]]) -> Any:
             setattr(made, slot, _value(item))
         elif kind is SpeedEstimator and slot == "_rows":
             made._kept = _kept(_value(item))
+    if kind is EndedTimes and not hasattr(made, "times"):
+        made.times = TIMES
+    if kind is Demand and isinstance(made.heard, np.ndarray):
+        made.heard = _spells(made.heard, made.newest)
     return made
 
 
@@ -169,3 +170,14 @@ def _kept(rows: Floats) -> KeptRequests:
     replica, tokens = rows[:, REPLICA].astype(np.int32), (rows[:, INPUT], rows[:, OUTPUT])
     kept.add(replica, rows[:, END], ttft_s, decode_s, tokens)
     return kept
+
+
+def _spells(ring: Bools, newest: int | None) -> list[tuple[int, int]]:
+    """What was a ring of one value a second."""
+    if newest is None:
+        return []
+    seconds = np.arange(newest - HISTORY_S + 1, newest + AHEAD_S + 1)
+    heard = np.concatenate(([False], ring[seconds % RING_S], [False])).astype(np.int8)
+    steps = np.diff(heard)
+    first, last = seconds[steps[:-1] == 1], seconds[steps[1:] == -1]
+    return list(zip(first.tolist(), last.tolist(), strict=True))

@@ -1,6 +1,5 @@
 """How long replicas take from order to ready, as the provider's reports show it."""
 
-from collections import deque
 from typing import Final
 
 import numpy as np
@@ -18,13 +17,13 @@ class StartupTimes:
     __slots__ = ("_ordered", "_ready", "_total", "orders", "seconds")
 
     def __init__(self) -> None:
-        self._ordered: deque[float] = deque()
+        self._ordered: list[float] = []
         self._ready: int | None = None
         self._total = 0
-        self.seconds: deque[float] = deque(maxlen=KEPT)
-        """The newest last."""
-        self.orders: deque[float] = deque(maxlen=MOST_ORDERS)
-        """When each of the last replicas was ordered."""
+        self.seconds: list[float] = []
+        """The last `KEPT`, the newest last."""
+        self.orders: list[float] = []
+        """When each of the last `MOST_ORDERS` replicas was ordered."""
 
     def report(self, at: float, ready: int, starting: int) -> None:
         """Takes a report. Orders that were cancelled or given up leave without a time."""
@@ -34,11 +33,11 @@ class StartupTimes:
             self._ordered.extend(new)
             self.orders.extend(new)
             for _ in range(min(max(0, ready - self._ready), len(self._ordered))):
-                took_s = at - self._ordered.popleft()
+                took_s = at - self._ordered.pop(0)
                 if 0.0 < took_s < LONGEST_S:
                     self.seconds.append(took_s)
-        while len(self._ordered) > starting:
-            self._ordered.pop()
+            del self.seconds[:-KEPT], self.orders[:-MOST_ORDERS]
+        del self._ordered[starting:]
         self._ready, self._total = ready, total
 
     def p95_s(self, declared_s: float) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 
 from poolwright.model.sample import Bools, Floats
 
-SMALLEST = 32
+SMALLEST = 28
+"""Rows that there is room for: two minutes of one in five seconds, and those that go meanwhile."""
 
 
 class Columns:

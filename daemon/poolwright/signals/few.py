@@ -7,8 +7,11 @@ rest of it, those that it told before included. What a window says is the same t
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from poolwright.model.sample import Bools, Floats
 from poolwright.signals.blocks import PANE_S, PANES
@@ -20,6 +23,9 @@ MOST = 256
 """Samples of a series; the panes and buckets of as many take about as much."""
 
 
+_KINDS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
+
+
 class SavedFew(msgspec.Struct, array_like=True):
     """For a checkpoint; `codes`, `told` and `many` are those of the rows, in their order."""
 
@@ -27,10 +33,10 @@ class SavedFew(msgspec.Struct, array_like=True):
     codes: bytes
     told: bytes
     many: bytes
-    metrics: list[int]
     keys: bytes
     at: bytes
-    values: bytes
+    columns: list[tuple[int, str, bytes]]
+    """Metric, kind of numbers, numbers."""
 
 
 class Few:
@@ -39,7 +45,7 @@ class Few:
     Samples lie by row, then by pane, then in order of arrival.
     """
 
-    __slots__ = ("_at", "_keys", "_many", "_metrics", "_told", "_values", "number", "rows")
+    __slots__ = ("_at", "_columns", "_keys", "_many", "_told", "number", "rows")
 
     def __init__(self, number: float) -> None:
         self.number = number
@@ -48,12 +54,10 @@ class Few:
         self._told: Ints = np.zeros(0, np.int64)
         self._many: Bools = np.zeros(0, np.bool_)
         """Samples of each row so far, and whether it is kept in panes."""
-        self._metrics: list[int] = []
-        """That anybody told, in the order of `_values`."""
         self._keys: Keys = np.zeros(0, np.int32)
         self._at: Floats = np.zeros(0)
-        self._values: Floats = np.zeros((0, 0))
-        """(metric, sample); NaN where not told."""
+        self._columns: dict[int, NDArray[Any]] = {}
+        """Of each metric that anybody told; NaN where not told."""
 
     def count(self, row: Ints, most: int) -> Ints:
         """Counts samples of these rows. Returns the rows that now have told more than `most`.
@@ -78,23 +82,20 @@ class Few:
 
     def add(self, at: Floats, row: Ints, pane: Ints, values: Floats) -> None:
         """Samples in order of arrival; values are (metric, sample)."""
-        for metric in np.flatnonzero(~np.isnan(values).all(axis=1)).tolist():
-            if metric not in self._metrics:
-                self._metrics.append(metric)
-                untold = np.full((1, len(self._keys)), np.nan)
-                self._values = np.concatenate((self._values, untold))
         keys = (row * PANES + pane).astype(np.int32)
         order = keys.argsort(kind="stable")
         keys = keys[order]
         new = self._keys.searchsorted(keys, "right") + np.arange(len(keys))
         old = np.ones(len(self._keys) + len(keys), np.bool_)
         old[new] = False
-        all_keys, all_at = np.empty(len(old), np.int32), np.empty(len(old))
-        all_values = np.empty((len(self._metrics), len(old)))
-        all_keys[old], all_keys[new] = self._keys, keys
-        all_at[old], all_at[new] = self._at, at[order]
-        all_values[:, old], all_values[:, new] = self._values, values[self._metrics][:, order]
-        self._keys, self._at, self._values = all_keys, all_at, all_values
+        for metric in np.flatnonzero(~np.isnan(values).all(axis=1)).tolist():
+            if metric not in self._columns:
+                self._columns[metric] = np.full(len(self._keys), np.nan, _KINDS[0])
+        for metric, column in self._columns.items():
+            told = _narrowest(values[metric][order], column.dtype)
+            self._columns[metric] = _merged(column.astype(told.dtype), told, old, new)
+        self._keys = _merged(self._keys, keys, old, new)
+        self._at = _merged(self._at, at[order], old, new)
 
     def release(self, rows: Ints, metrics: int) -> tuple[Floats, Ints, Ints, Floats]:
         """Takes out the samples of these rows: times, codes, panes, (metric, sample) values.
@@ -104,22 +105,24 @@ class Few:
         gone = np.isin(self._keys // PANES, rows)
         keys = self._keys[gone].astype(np.int64)
         values = np.full((metrics, len(keys)), np.nan)
-        values[self._metrics] = self._values[:, gone]
+        for metric, column in self._columns.items():
+            values[metric] = column[gone]
         found = self._at[gone], self.rows.codes()[keys // PANES], keys % PANES, values
         stays = ~gone
         self._keys, self._at = self._keys[stays], self._at[stays]
-        self._values = self._values[:, stays]
+        self._columns = {metric: column[stays] for metric, column in self._columns.items()}
         return found
 
     def read(self, row: int, metric: int, first: int, end: int) -> FewSamples | None:
         """A metric of a row in the panes first … end - 1; None where it is not told."""
-        if metric not in self._metrics:
+        column = self._columns.get(metric)
+        if column is None:
             return None
         since = row * PANES
         # As numbers of another kind these would have all keys copied.
         between = np.array((since + first, since + end), np.int32)
         start, stop = self._keys.searchsorted(between).tolist()
-        values = self._values[self._metrics.index(metric), start:stop]
+        values = column[start:stop].astype(np.float64)
         keys, at = self._keys[start:stop], self._at[start:stop]
         untold = np.isnan(values)
         if untold.any():
@@ -136,10 +139,12 @@ class Few:
             self.rows.codes().tobytes(),
             self._told.tobytes(),
             self._many.tobytes(),
-            self._metrics,
             self._keys.tobytes(),
             self._at.tobytes(),
-            self._values.tobytes(),
+            [
+                (metric, column.dtype.str, column.tobytes())
+                for metric, column in self._columns.items()
+            ],
         )
 
     @classmethod
@@ -148,10 +153,11 @@ class Few:
         few.rows = Rows.restore(np.frombuffer(saved.codes, np.int64))
         few._told = np.frombuffer(saved.told, np.int64).copy()
         few._many = np.frombuffer(saved.many, np.bool_).copy()
-        few._metrics = saved.metrics
         few._keys = np.frombuffer(saved.keys, np.int32)
         few._at = np.frombuffer(saved.at)
-        few._values = np.frombuffer(saved.values).reshape(len(saved.metrics), len(few._keys))
+        few._columns = {
+            metric: np.frombuffer(numbers, kind) for metric, kind, numbers in saved.columns
+        }
         return few
 
     @classmethod
@@ -162,3 +168,21 @@ class Few:
         few._told = np.zeros(len(codes), np.int64)
         few._many = np.ones(len(codes), np.bool_)
         return few
+
+
+def _merged(before: NDArray[Any], more: NDArray[Any], old: Bools, new: Ints) -> NDArray[Any]:
+    """Both, `more` at the places `new` and the others at those that are `old`."""
+    found = np.empty(len(old), before.dtype)
+    found[old], found[new] = before, more
+    return found
+
+
+def _narrowest(numbers: Floats, least: np.dtype[Any]) -> NDArray[Any]:
+    """The numbers in the first kind from `least` on that is exact: tokens need no eight bytes."""
+    for kind in _KINDS:
+        if kind.itemsize >= least.itemsize:
+            with np.errstate(over="ignore"):
+                found = numbers.astype(kind)
+            if bool(((found == numbers) | np.isnan(numbers)).all()):
+                return found
+    return numbers
