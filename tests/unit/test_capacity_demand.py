@@ -9,6 +9,7 @@ from poolwright.capacity.demand import (
     AHEAD_S,
     GAP_S,
     HISTORY_S,
+    MOST_CLASSES,
     PRIOR_INPUT_TOKENS,
     PRIOR_OUTPUT_TOKENS,
     ClassDemand,
@@ -197,3 +198,25 @@ def test_heard_is_what_lies_within_a_gap_after_telemetry(steps) -> None:
         wanted = [second in covered for second in range(now - HISTORY_S + 1, now + 1)]
         assert demand.known(HISTORY_S).tolist() == wanted
     assert len(demand.heard) <= (HISTORY_S + AHEAD_S) / GAP_S
+
+
+def test_classes_that_nobody_asks_for_any_more_are_forgotten_where_they_are_many() -> None:
+    demand = started()
+    for number in range(MOST_CLASSES + 5):
+        arrive(demand, 1000.0, request_class=number)
+    for second in range(1000, 1000 + HISTORY_S, 100):
+        demand.advance(float(second))
+        arrive(demand, float(second), request_class=3)
+        assert len(demand.classes) == MOST_CLASSES + 5
+    for second in range(1000 + HISTORY_S, 2300 + HISTORY_S, 100):
+        demand.advance(float(second))
+        arrive(demand, float(second), request_class=3)
+    assert set(demand.classes) == {3}
+
+
+def test_few_classes_are_remembered_however_quiet() -> None:
+    demand = started()
+    arrive(demand, 1000.0)
+    for second in range(1000, 9000, 100):
+        demand.advance(float(second))
+    assert set(demand.classes) == {CHAT}

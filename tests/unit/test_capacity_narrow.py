@@ -43,3 +43,8 @@ def test_a_ring_is_narrow_again_when_nothing_needs_the_width() -> None:
     ring[3] = 0
     assert narrow.narrowed(ring).itemsize == 1
     assert narrow.narrowed(np.array([0.5, 2.0], dtype=np.float32)).itemsize == 4
+
+
+def test_fractions_are_floats() -> None:
+    ring = narrow.add(narrow.zeros(3), 0, np.array([1, 1]), np.array([1.0, 1 / 3]))
+    assert ring.tolist() == [0.0, float(np.float32(1.0) + np.float32(1 / 3)), 0.0]

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from tests.unit.capacity_bench import ACCELERATOR, FAST, RULES, Drive, Target
 
+from poolwright.capacity.demand import RING_S
 from poolwright.capacity.learner import ServiceLearner
 from poolwright.capacity.saving import FORMAT, dump_learner, load_learner
 from poolwright.controller import Controller
@@ -102,6 +103,16 @@ def test_demand_of_the_format_before_was_asked_since_it_was_heard() -> None:
     loaded = fresh._state.learners["chat"]
     load_learner(loaded, msgspec.msgpack.encode(data))
     assert loaded.demand.asked_since == learner.demand.since
+
+
+def test_before_anything_was_heard_there_was_a_ring_of_it_too() -> None:
+    learner = ServiceLearner(load_sources({"chat.yaml": RULES}).services[0], NameTable())
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    slots = dict(data[1][2])
+    slots["heard"] = ["array", "|b1", [RING_S], bytes(RING_S)]
+    data[0], data[1][2] = 3, list(slots.items())
+    load_learner(learner, msgspec.msgpack.encode(data))
+    assert learner.demand.heard == []
 
 
 def test_what_an_older_version_kept_and_this_one_does_not_is_let_go() -> None:

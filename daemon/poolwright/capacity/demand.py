@@ -20,6 +20,8 @@ AHEAD_S: Final = 300
 RING_S: Final = HISTORY_S + AHEAD_S
 GAP_S: Final = 30
 """Telemetry is sampled every few seconds: a longer silence is an outage."""
+MOST_CLASSES: Final = 16
+"""Of more than so many, those that nobody asked for within the hour are forgotten."""
 OUTPUT_MEMORY: Final = 4000.0
 """Requests after which the mean length of answers has forgotten what came before."""
 PRIOR_OUTPUT_TOKENS: Final = 200.0
@@ -101,6 +103,8 @@ class Demand:
             order = self.order(last)
             requests = sum(float(known.requests[order].sum()) for known in self.classes.values())
             self.season.put(number, requests / last)
+        if len(self.classes) > MOST_CLASSES:
+            self.classes = {n: known for n, known in self.classes.items() if known.requests.any()}
 
     def hear(self, at: Floats) -> None:
         """Telemetry of any kind covers the seconds after it."""

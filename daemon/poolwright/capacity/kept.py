@@ -73,6 +73,10 @@ class KeptRequests:
         if self._spans.itemsize > 4 and self._spans.max() < 2**32:
             self._spans = self._spans.astype(np.uint32)
 
+    def replicas(self) -> set[int]:
+        """Their numbers."""
+        return set(np.unique(self._told[:, 0]).astype(np.int64).tolist())
+
     def rows(self) -> Floats:
         """Replica, arrived at, first token at, end at, input and output tokens of each."""
         spans_s = self._spans / TICKS_PER_S

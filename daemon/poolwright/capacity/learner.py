@@ -105,6 +105,10 @@ class ServiceLearner:
                     if running or name in compared:
                         pool.note_times(rule, batch, these)
 
+    def numbers(self) -> set[int]:
+        """The numbers of the names of request classes and replicas that something is known of."""
+        return set(self.demand.classes).union(*(p.replicas() for p in self.pools.values()))
+
     def remember(self, first_bin: int, per_s: Floats) -> int:
         """Takes requests a second of past bins (of `season.BIN_S`) from another record.
 

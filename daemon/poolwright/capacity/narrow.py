@@ -68,6 +68,6 @@ def _narrowest(numbers: NDArray[Any], least: np.dtype[Any]) -> Ring:
     for kind, most in MOST.items():
         if kind.itemsize >= least.itemsize and highest <= most:
             found: Ring = numbers.astype(kind)
-            if kind == WIDEST or bool((found == numbers).all()):
+            if bool((found == numbers).all()):
                 return found
     return numbers.astype(WIDEST)

@@ -85,6 +85,10 @@ class PoolLearner:
             cap = self.batch_cap
             self.batch_cap = seen if cap is None else max(seen, cap + 0.02 * (seen - cap))
 
+    def replicas(self) -> set[int]:
+        """The numbers of those that something is known of."""
+        return self.speed.replicas() | set(self.gauges) | set(self.paces.slow)
+
     def note_ready(self, at: float, ready: int) -> None:
         """Keeps how many are ready, for the seconds since it was last told too."""
         second = int(at)

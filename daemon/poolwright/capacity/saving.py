@@ -10,7 +10,7 @@ from poolwright.capacity.advantage import Holding
 from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.demand import AHEAD_S, HISTORY_S, RING_S, ClassDemand, Demand
 from poolwright.capacity.drift import Drift
-from poolwright.capacity.ended import TIMES, EndedTimes
+from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.kept import ARRIVED, END, INPUT, OUTPUT, REPLICA, KeptRequests
 from poolwright.capacity.learner import Block, ServiceLearner
 from poolwright.capacity.paces import Paces
@@ -156,8 +156,6 @@ def _object(kind: Any, slots: list[tuple[str, Any]]) -> Any:
             setattr(made, slot, _value(item))
         elif kind is SpeedEstimator and slot == "_rows":
             made._kept = _kept(_value(item))
-    if kind is EndedTimes and not hasattr(made, "times"):
-        made.times = TIMES
     if kind is Demand and isinstance(made.heard, np.ndarray):
         made.heard = _spells(made.heard, made.newest)
     return made

@@ -156,6 +156,10 @@ class SpeedEstimator:
             self._dropped |= len(self._kept) > keep
             self._kept.keep(keep)
 
+    def replicas(self) -> set[int]:
+        """The numbers of those that it learns from."""
+        return self._kept.replicas() | set(self._probes)
+
     def _choose_probes(self, at: Floats, replica: Ids, odd: Container[int]) -> None:
         now = float(at.max())
         for number in sorted(set(replica.tolist())):

@@ -10,6 +10,7 @@ from functools import partial
 from poolwright.decision.decide import decide_pool
 from poolwright.decision.fleet import claim_of, share_out
 from poolwright.decision.folding import fold, take_over
+from poolwright.decision.forgetting import forget_names
 from poolwright.decision.memory import PoolMemory
 from poolwright.decision.seeing import assessments_of, loads_of, plan_of, signals_of
 from poolwright.decision.state import CoreState, known_count, other_cost, report_of, use_rules
@@ -31,6 +32,7 @@ def step(state: CoreState, tick: Tick) -> tuple[CoreState, tuple[Decision, ...]]
     for service in owned:
         decisions.extend(_decide_service(state, service, tick, rooms))
     state.owned = tick.owned or frozenset()
+    forget_names(state, tick.rules, tick.at)
     return state, tuple(decisions)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from poolwright.capacity.learner import ServiceLearner
 from poolwright.capacity.saving import dump_learner, load_learner
 from poolwright.decision.memory import PoolMemory, current_count, last_count
-from poolwright.model.names import NameTable
+from poolwright.model.names import FRESH, NameTable, Sweeping
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import ForecastTrigger, PoolRule, RuleSet, ServiceRule, SloTrigger
 from poolwright.model.sample import TraceContext
@@ -43,13 +43,15 @@ class CoreState:
 
 @dataclass(frozen=True, slots=True)
 class _Saved:
-    names: tuple[str, ...]
+    names: tuple[str | None, ...]
     store: bytes
     memories: Mapping[str, PoolMemory]
     reports: Mapping[str, PoolReport]
     contexts: Mapping[str, tuple[TraceContext, ...]]
     checks: int
     learned: Mapping[str, bytes] = field(default_factory=dict)
+    sweeping: Sweeping = FRESH
+    """Of the names."""
 
 
 def new_state() -> CoreState:
@@ -70,6 +72,7 @@ def dump_state(state: CoreState) -> bytes:
             state.checks,
             {name: dump_learner(learner) for name, learner in state.learners.items()}
             | state.unused,
+            state.names.sweeping,
         )
     )
 
@@ -77,7 +80,7 @@ def dump_state(state: CoreState) -> bytes:
 def load_state(data: bytes) -> CoreState:
     """The inverse of `dump_state`. Raises msgspec.DecodeError on foreign bytes."""
     saved = msgspec.msgpack.decode(data, type=_Saved)
-    names = NameTable(saved.names)
+    names = NameTable(saved.names, saved.sweeping)
     store = WindowStore(names)
     store.load(saved.store)
     return CoreState(

@@ -179,7 +179,7 @@ def _merged(before: NDArray[Any], more: NDArray[Any], old: Bools, new: Ints) -> 
 
 def _narrowest(numbers: Floats, least: np.dtype[Any]) -> NDArray[Any]:
     """The numbers in the first kind from `least` on that is exact: tokens need no eight bytes."""
-    for kind in _KINDS:
+    for kind in _KINDS[:-1]:
         if kind.itemsize >= least.itemsize:
             with np.errstate(over="ignore"):
                 found = numbers.astype(kind)

@@ -159,6 +159,10 @@ class GaugeTable:
         waiting, running, reporting = self.work(service, at)
         return reporting > 0 and waiting == 0.0 and running == 0.0
 
+    def numbers(self) -> set[int]:
+        """Of services, pools and replicas."""
+        return {number for key in self._series for number in key}
+
     def save(self) -> list[SavedSeries]:
         return [
             SavedSeries(key, series.told, series.to_bytes()) for key, series in self._series.items()

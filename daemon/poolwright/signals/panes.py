@@ -23,7 +23,7 @@ from poolwright.model.sample import Floats, Ids
 from poolwright.signals.blocks import PANE_S, PANES, Block, SavedBlock
 from poolwright.signals.few import MOST, Few, SavedFew
 from poolwright.signals.parts import ManySamples, Part
-from poolwright.signals.series import Owner, codes_between, codes_of
+from poolwright.signals.series import Owner, codes_between, codes_of, numbers_of
 from poolwright.signals.sketch import Ints
 from poolwright.signals.summary import Summary
 
@@ -175,6 +175,12 @@ class PaneTable:
             if found > -np.inf:
                 return found
         return -np.inf
+
+    def numbers(self) -> set[int]:
+        """Of services, pools and request classes."""
+        self._settle()
+        found: set[int] = set()
+        return found.union(*(numbers_of(few.rows.codes()) for few in self._few.values()))
 
     def save(self) -> SavedTable:
         self._settle()

@@ -21,6 +21,13 @@ def codes_of(ids: Ids) -> Ints:
     return found
 
 
+def numbers_of(codes: Ints) -> set[int]:
+    """The numbers that codes are made of."""
+    last = (1 << NAME_BITS) - 1
+    parts = np.stack((codes >> 2 * NAME_BITS, (codes >> NAME_BITS) & last, codes & last))
+    return set(np.unique(parts).tolist())
+
+
 def codes_between(owner: Owner, request_class: int | None) -> tuple[int, int]:
     """Codes first <= code < end of the owner's series, of one class or (None) of all.
 

@@ -248,6 +248,13 @@ class WindowStore:
         why = None if fresh or self._replicas.idle(service, at) else Unhealthy.TOO_OLD
         return signal_of(rule, why, value, age_s, samples, reporting, 0)
 
+    # --- names -----------------------------------------------------------------------------
+
+    def numbers(self) -> set[int]:
+        """The numbers of all names that something here is about."""
+        found = self._arrivals.numbers() | self._requests.numbers() | self._replicas.numbers()
+        return found.union(*self._newest)
+
     # --- checkpoint ------------------------------------------------------------------------
 
     def dump(self) -> bytes:
