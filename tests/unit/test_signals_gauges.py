@@ -8,6 +8,8 @@ from poolwright.model.rule import SignalRule
 from poolwright.model.signal import SignalStatus, Unhealthy
 from poolwright.signals.columns import SMALLEST, Columns
 
+BOTH = [0, 1]
+
 
 @pytest.fixture
 def bench() -> Bench:
@@ -122,7 +124,7 @@ def test_a_replica_that_is_gone_is_forgotten_and_may_return(bench: Bench) -> Non
 
 def test_columns_give_their_memory_back() -> None:
     columns = Columns(2)
-    columns.put(np.column_stack((np.arange(10_000.0), np.zeros(10_000))))
+    columns.put(np.column_stack((np.arange(10_000.0), np.zeros(10_000))), BOTH)
     assert columns.evict(9_989.0)
     assert len(columns) == 10
     assert columns._rows.shape[0] <= SMALLEST
@@ -131,9 +133,9 @@ def test_columns_give_their_memory_back() -> None:
 
 def test_a_column_takes_memory_from_its_first_number_on() -> None:
     columns = Columns(5)
-    columns.put(np.array([[1.0, NAN, 7.0, NAN, NAN]]))
+    columns.put(np.array([[1.0, NAN, 7.0, NAN, NAN]]), range(5))
     assert columns._rows.shape[1] == 2
-    columns.put(np.array([[2.0, 3.0, NAN, NAN, NAN]]))
+    columns.put(np.array([[2.0, 3.0, NAN, NAN, NAN]]), [0, 1, 3])
     assert columns._rows.shape[1] == 3
     rows = columns.within(0.0, 2.0)
     wanted = [[1.0, 2.0], [NAN, 3.0], [7.0, NAN], [NAN, NAN], [NAN, NAN]]
@@ -149,15 +151,15 @@ def test_a_column_takes_memory_from_its_first_number_on() -> None:
 def test_as_many_rows_as_go_may_come_without_more_memory() -> None:
     columns = Columns(2)
     for at in range(0, 600, 10):
-        columns.put(np.array([[at + 0.0, 1.0], [at + 5.0, 1.0]]))
+        columns.put(np.array([[at + 0.0, 1.0], [at + 5.0, 1.0]]), BOTH)
         columns.evict(at - 120.0)
         assert columns._rows.shape[0] == SMALLEST
 
 
 def test_rows_behind_that_are_all_known_only_replace() -> None:
     columns = Columns(2)
-    columns.put(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
-    assert columns.put(np.array([[1.0, 9.0], [2.0, 8.0]])) == 2
+    columns.put(np.array([[1.0, 1.0], [2.0, 2.0], [3.0, 3.0]]), BOTH)
+    assert columns.put(np.array([[1.0, 9.0], [2.0, 8.0]]), BOTH) == 2
     rows = columns.within(0.0, 3.0)
     assert columns.column(rows, 0).tolist() == [1.0, 2.0, 3.0]
     assert columns.column(rows, 1).tolist() == [9.0, 8.0, 3.0]
@@ -173,7 +175,7 @@ def test_the_work_of_another_service_is_not_ours(bench: Bench) -> None:
 
 def test_a_few_old_rows_are_not_worth_moving_the_others() -> None:
     columns = Columns(2)
-    columns.put(np.column_stack((np.arange(20.0), np.zeros(20))))
+    columns.put(np.column_stack((np.arange(20.0), np.zeros(20))), BOTH)
     assert columns.evict(4.0)
     assert len(columns) == 20
     assert columns.evict(5.0)

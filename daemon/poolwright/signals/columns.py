@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from poolwright.model.sample import Bools, Floats
+from poolwright.model.sample import Floats
 
 SMALLEST = 28
 """Rows that there is room for: two minutes of one in five seconds, and those that go meanwhile."""
@@ -30,12 +32,16 @@ class Columns:
     def __len__(self) -> int:
         return self._used
 
-    def put(self, rows: Floats) -> int:
+    def put(self, rows: Floats, some: Sequence[int]) -> int:
         """Adds rows with ascending times, replacing those of a time; returns how many it replaced.
 
-        NaN is what a row does not tell. Rows after all others, which is the rule, cost a copy.
+        NaN is what a row does not tell; of the columns not in `some` none tells anything. Rows
+        after all others, which is the rule, cost a copy.
         """
-        rows = self._kept(rows)
+        new = [column for column in some if column not in self.told]
+        if new:
+            self._widen([column for column in new if not np.isnan(rows[:, column]).all()])
+        rows = rows[:, self.told]
         behind = bool(rows[0, 0] <= self._newest)
         replaced = 0
         if behind:
@@ -60,17 +66,11 @@ class Columns:
         self._newest = float(self._rows[end - 1, 0])
         return replaced
 
-    def _kept(self, rows: Floats) -> Floats:
-        """The rows' columns as they lie in the buffer; those told for the first time are new."""
-        if len(self.told) < self.width:
-            numbers: Bools = np.logical_or.reduce(~np.isnan(rows), axis=0)
-            numbers[self.told] = False
-            if numbers.any():
-                self.told += np.flatnonzero(numbers).tolist()
-                wider = np.full((len(self._rows), len(self.told)), np.nan, order="F")
-                wider[:, : self._rows.shape[1]] = self._rows
-                self._rows = wider
-        return rows[:, self.told]
+    def _widen(self, new: list[int]) -> None:
+        self.told += new
+        wider = np.full((len(self._rows), len(self.told)), np.nan, order="F")
+        wider[:, : self._rows.shape[1]] = self._rows
+        self._rows = wider
 
     def evict(self, before: float) -> bool:
         """Drops rows up to `before`; False when none is left."""

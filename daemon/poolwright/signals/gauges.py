@@ -51,12 +51,13 @@ class GaugeTable:
         stays[:-1] = first[1:] | (at[1:] != at[:-1])
         replaced = int(len(stays) - stays.sum())
         rows = np.column_stack((at, batch.values[fresh][order]))[stays]
+        some = [0, *(1 + np.flatnonzero(~np.isnan(rows[:, 1:]).all(axis=0))).tolist()]
         starts = np.flatnonzero(first)
         ends = np.add.reduceat(stays, starts, dtype=np.int64).cumsum().tolist()
         found = zip(*(key[starts].tolist() for key in keys), strict=True)
         start = 0
         for key, end in zip(found, ends, strict=True):
-            replaced += self._of(key).put(rows[start:end])
+            replaced += self._of(key).put(rows[start:end], some)
             start = end
         return replaced
 

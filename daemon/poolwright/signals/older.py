@@ -97,7 +97,7 @@ def series(saved: OlderSeries) -> SavedSeries:
     """The columns that the replica tells."""
     rows = np.frombuffer(saved.rows).reshape(-1, WIDTH)
     columns = Columns(WIDTH)
-    columns.put(rows)
+    columns.put(rows, range(WIDTH))
     return SavedSeries(saved.key, columns.told, columns.to_bytes())
 
 

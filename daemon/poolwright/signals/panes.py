@@ -159,10 +159,10 @@ class PaneTable:
         if not few.in_panes(row):
             return few.read(row, metric, first, end)
         block = self._blocks[metric].get(number)
-        if block is None or not (found := block.rows.between(code, code + 1)):
+        found = None if block is None else block.rows.find(code)
+        if block is None or found is None:
             return None
-        ((_, row),) = found
-        stats, first_key, end_key = block.read(row, first, end)
+        stats, first_key, end_key = block.read(found, first, end)
         first_end = PANE_S * (number * PANES + first + 1.0)
         return ManySamples(first_end, stats, block.cells, first_key, end_key)
 

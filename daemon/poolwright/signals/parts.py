@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poolwright.model.sample import Floats
-from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, MAX, MIN, NEWEST, SUM
+from poolwright.signals.blocks import BUCKET_BITS, COUNT, LAST, NEWEST, SUM
 from poolwright.signals.cells import Cells, Counts
 from poolwright.signals.sketch import Ints
 
@@ -28,12 +28,6 @@ class ManySamples(NamedTuple):
     end_key: int
     """Between which its buckets are."""
 
-    def samples(self) -> int:
-        return int(self.stats[COUNT].sum())
-
-    def newest(self) -> float:
-        return float(self.stats[NEWEST].max())
-
     def counts(self) -> Floats:
         found: Floats = self.stats[COUNT]
         return found
@@ -41,10 +35,6 @@ class ManySamples(NamedTuple):
     def sums(self) -> Floats:
         found: Floats = self.stats[SUM]
         return found
-
-    def bounds(self) -> tuple[float, float]:
-        """Smallest and largest; inf and -inf of none."""
-        return float(self.stats[MIN].min()), float(self.stats[MAX].max())
 
     def last(self, at: float) -> float:
         """The largest of those that came at this time, -inf of none."""
@@ -67,12 +57,6 @@ class FewSamples(NamedTuple):
     """The pane of each, and the first one."""
     at: Floats
     values: Floats
-
-    def samples(self) -> int:
-        return len(self.values)
-
-    def newest(self) -> float:
-        return float(self.at.max())
 
     def counts(self) -> Floats:
         found: Floats = np.bincount(self.keys - self.first_key, minlength=self.panes).astype(float)

@@ -54,6 +54,11 @@ class Rows:
             zip(self._codes[start:stop].tolist(), self._rows[start:stop].tolist(), strict=True)
         )
 
+    def find(self, code: int) -> int | None:
+        """The row of one series."""
+        place = int(self._codes.searchsorted(code))
+        return int(self._rows[place]) if self._codes[place] == code else None
+
     def codes(self) -> Ints:
         """The code of each row."""
         found: Ints = self._codes[self._rows[:-1].argsort()]

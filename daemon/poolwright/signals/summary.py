@@ -5,22 +5,30 @@ from collections.abc import Sequence
 import numpy as np
 
 from poolwright.model.sample import Floats
-from poolwright.signals.blocks import PANE_S
+from poolwright.signals.blocks import COUNT, MAX, MIN, NEWEST, PANE_S
 from poolwright.signals.parts import FewSamples, ManySamples, Part
 from poolwright.signals.sketch import BUCKETS, positions, quantile
 from poolwright.signals.statistics import slope
+
+_NOTHING: Floats = np.empty((6, 0))
 
 
 class Summary:
     """Parts of a window, in order of time and series: the statistics of all together."""
 
-    __slots__ = ("_many", "_parts", "count")
+    __slots__ = ("_few", "_many", "_parts", "_stats", "count")
 
     def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
+        self._few = [part for part in parts if isinstance(part, FewSamples)]
         self._many = [part for part in parts if isinstance(part, ManySamples)]
-        self.count = sum(part.samples() for part in parts)
+        stats = [part.stats for part in self._many]
+        self._stats = np.concatenate(stats, axis=1) if stats else _NOTHING
+        """(six statistics, pane) of series in panes."""
+        self.count = int(self._stats[COUNT].sum()) if stats else 0
         """Samples."""
+        for part in self._few:
+            self.count += len(part.values)
 
     @property
     def total(self) -> float:
@@ -31,12 +39,8 @@ class Summary:
     @property
     def newest(self) -> float:
         """Event time of the newest sample; -inf of none."""
-        return max((part.newest() for part in self._parts), default=-np.inf)
-
-    def _values(self) -> Floats:
-        """Those of series with few samples."""
-        few = [part.values for part in self._parts if isinstance(part, FewSamples)]
-        return np.concatenate(few) if few else np.empty(0)
+        newest = float(self._stats[NEWEST].max(initial=-np.inf)) if self._many else -np.inf
+        return max([newest, *(float(part.at.max()) for part in self._few)])
 
     def statistic(self, stat: str, window_s: float) -> float:  # noqa: PLR0911  one line each
         """Like `statistics.statistic`; quantiles are the sketch's, a slope that of the panes."""
@@ -64,11 +68,13 @@ class Summary:
                 return self._quantile(float(stat[1:]))
 
     def _bounds(self, values: Floats) -> tuple[float, float]:
-        low, high = values.min(initial=np.inf), values.max(initial=-np.inf)
-        for part in self._many:
-            lowest, highest = part.bounds()
-            low, high = min(low, lowest), max(high, highest)
+        low = min(self._stats[MIN].min(initial=np.inf), values.min(initial=np.inf))
+        high = max(self._stats[MAX].max(initial=-np.inf), values.max(initial=-np.inf))
         return float(low), float(high)
+
+    def _values(self) -> Floats:
+        """Those of series with few samples."""
+        return np.concatenate([part.values for part in self._few]) if self._few else np.empty(0)
 
     def _slope(self) -> float:
         counts = [part.counts() for part in self._parts]
@@ -86,8 +92,9 @@ class Summary:
         low, high = self._bounds(values)
         if low == high:
             return low
-        merged = np.bincount(positions(values), minlength=BUCKETS)
-        for part in self._many:
-            buckets, counts = part.buckets()
-            merged = merged + np.bincount(buckets, counts, BUCKETS)
-        return quantile(merged, percent, low, high)
+        found = [part.buckets() for part in self._many]
+        if len(values):
+            found.append((positions(values), np.ones(len(values), np.uint32)))
+        buckets = np.concatenate([buckets for buckets, _ in found])
+        counts = np.concatenate([counts for _, counts in found])
+        return quantile(np.bincount(buckets, counts, BUCKETS), percent, low, high)
