@@ -10,6 +10,7 @@ import numpy as np
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
 from poolwright.capacity.demand import (
+    HISTORY_S,
     PRIOR_INPUT_TOKENS,
     PRIOR_OUTPUT_TOKENS,
     Demand,
@@ -134,9 +135,10 @@ def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float)
         return None
     last = blocks * BLOCK_S
     known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
-    # Before the first request nobody asked yet, and a batch that fills: neither is a jump.
-    before_s = last - demand.asked_s + series.decode_s
-    known[: max(0, math.ceil(before_s / BLOCK_S))] = False
+    if demand.asked_s < HISTORY_S:
+        # Before the first request nobody asked yet, and a batch that fills: neither is a jump.
+        before_s = last - demand.asked_s + series.decode_s
+        known[: max(0, math.ceil(before_s / BLOCK_S))] = False
     levels, truths, weights = (
         values[-last:].reshape(blocks, BLOCK_S)[known]
         for values in (series.needed, series.felt, series.requests)
