@@ -65,7 +65,9 @@ def test_what_is_saved_is_the_same_again() -> None:
     assert driven.controller.dump() == saved
 
 
-def test_the_checkpoint_of_the_version_before_is_gone_on_from() -> None:
+def test_the_checkpoint_of_the_version_before_is_gone_on_from(monkeypatch) -> None:
+    # How many may be short at first was another figure then.
+    monkeypatch.setattr("poolwright.capacity.calibration.LEEWAY", 1.0)
     one, other = twins(BOTH)
     for driven in (one, other):
         driven.run(200, 9.0)

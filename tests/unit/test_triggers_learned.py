@@ -148,7 +148,7 @@ def test_where_a_replica_was_wanted_back_the_next_is_given_up_later() -> None:
     # From 8 to 7 at the first minute, back to 8 at the second: the need hovers.
     _, memory = ask(SLO, replace(FOUND, upper=6.5), at=0.0, current=8)
     _, memory = ask(SLO, replace(FOUND, upper=6.5), at=60.0, current=7, memory=memory)
-    proposal, memory = ask(SLO, replace(FOUND, upper=7.2), at=120.0, current=7, memory=memory)
+    proposal, memory = ask(SLO, replace(FOUND, upper=7.6), at=120.0, current=7, memory=memory)
     assert (proposal.replicas, memory.regretted_at) == (8, 120.0)
     again = replace(FOUND, upper=6.5)
     proposal, kept = ask(SLO, again, at=180.0, current=8, memory=memory)
@@ -161,3 +161,19 @@ def test_where_a_replica_was_wanted_back_the_next_is_given_up_later() -> None:
     _, memory = ask(SLO, replace(FOUND, upper=6.5), at=60.0, current=7, memory=memory)
     _, memory = ask(SLO, replace(FOUND, upper=9.2), at=120.0, current=7, memory=memory)
     assert memory.regretted_at is None
+
+
+def test_hardly_more_than_there_is_must_last_before_one_more_is_ordered() -> None:
+    slightly = replace(FOUND, upper=7.3)
+    proposal, memory = ask(SLO, slightly, at=0.0, current=7)
+    assert (proposal.replicas, memory.slightly_short_since) == (7, 0.0)
+    assert proposal.detail.endswith("; one more if that lasts")
+    assert ask(SLO, slightly, at=19.0, current=7, memory=memory)[0].replicas == 7
+    assert ask(SLO, slightly, at=20.0, current=7, memory=memory)[0].replicas == 8
+    # A break begins it anew; clearly more is ordered at once.
+    _, broken = ask(SLO, replace(FOUND, upper=6.9), at=10.0, current=7, memory=memory)
+    assert broken.slightly_short_since is None
+    assert ask(SLO, replace(FOUND, upper=7.6), at=0.0, current=7)[0].replicas == 8
+    # What the plan over pools counts is no noise.
+    planned = Share({"chat": 1.0}, 8, "cheapest with eight")
+    assert ask(SLO, slightly, at=0.0, current=7, share=planned)[0].replicas == 8

@@ -21,7 +21,7 @@ SMALLEST: Final = 0.95
 """Where fewer missed than the model foresaw; without such a test it is never below one."""
 LARGEST: Final = 1.8
 FIRST: Final = 1.05
-LEEWAY: Final = 1.0
+LEEWAY: Final = 1.5
 """Share of arrivals that may meet too few replicas, per share of requests that may miss: at first,
 at least, at most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`."""
 OF_ALL: Final = ""

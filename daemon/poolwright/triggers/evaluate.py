@@ -7,7 +7,7 @@ rule does not hold a pool up or down.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from poolwright.model.assessment import Assessment, Share
@@ -24,6 +24,9 @@ from poolwright.model.rule import (
 from poolwright.model.signal import Signal
 from poolwright.triggers import learned
 
+SLIGHT: Final = 0.5
+LASTING_S: Final = 20.0
+"""A need of so few replicas more must last so long."""
 REGRET_S: Final = 3600.0
 """One more that is wanted so soon after one was given up: the need hovers around that count."""
 
@@ -43,6 +46,8 @@ class TriggerMemory:
     """When a replica was last given up."""
     regretted_at: float | None = None
     """When it was wanted back soon after that."""
+    slightly_short_since: float | None = None
+    """Since when hardly more than the count has been needed without a break."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +171,30 @@ def _slo(trigger: SloTrigger, view: View, memory: TriggerMemory) -> tuple[Propos
         share=view.share,
         regretted=_lately(regretted_at, view.at),
     )
+    short_since = None
+    if proposal.replicas == view.current + 1 and _slightly(proposal, view):
+        was_short = memory.slightly_short_since
+        short_since = view.at if was_short is None else was_short
+        if view.at - short_since < LASTING_S:
+            # Noise has passed by the time that another replica would be ready.
+            detail = f"{proposal.detail}; one more if that lasts"
+            proposal = replace(proposal, replicas=view.current, detail=detail)
     if proposal.replicas == view.current + 1 and _lately(given_up_at, view.at):
         given_up_at, regretted_at = None, view.at
     return proposal, TriggerMemory(
-        seen_replicas=view.current, given_up_at=given_up_at, regretted_at=regretted_at
+        seen_replicas=view.current,
+        given_up_at=given_up_at,
+        regretted_at=regretted_at,
+        slightly_short_since=short_since,
     )
+
+
+def _slightly(proposal: Proposal, view: View) -> bool:
+    """Whether the forecast is hardly beyond the count that there is."""
+    if view.share is not None and view.share.count is not None:
+        return False
+    upper = proposal.evidence.get("upper", math.inf) + proposal.evidence.get("backlog", 0.0)
+    return upper <= view.current + SLIGHT
 
 
 def _lately(then: float | None, now: float) -> bool:
