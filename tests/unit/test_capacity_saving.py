@@ -78,7 +78,11 @@ def test_the_checkpoint_of_the_version_before_is_gone_on_from(monkeypatch) -> No
         driven.run(60, 9.0)
         driven.run(60, 25.0, waiting=3.0)
     assert len(one.decisions) >= before + 5
-    assert as_bytes(other.decisions) == as_bytes(one.decisions)
+    # What triggers remember of the tick before was less then; all that they saw is the same.
+    seen = [
+        [(d.at, d.pool, d.desired, d.inputs) for d in driven.decisions] for driven in (one, other)
+    ]
+    assert seen[0] == seen[1]
     # In as few bytes, too.
     sizes = [len(driven.controller.dump()) for driven in (one, other)]
     assert sizes[1] < 1.1 * sizes[0]
