@@ -7,7 +7,7 @@ the edge almost all requests miss at once, and trying that out costs more than i
 """
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -53,8 +53,8 @@ class Calibration:
 
     def share_leeway(self, request_class: str) -> None:
         """Makes the one leeway that an older version kept that of the class, or `OF_ALL`."""
-        if isinstance(self._log_leeway, float):
-            self._log_leeway = {request_class: self._log_leeway}
+        kept: Any = self._log_leeway
+        self._log_leeway = {request_class: kept}
 
     @property
     def factor(self) -> float:
