@@ -1,6 +1,7 @@
 """What a service's learner makes of samples: which pool they teach, and what is left out."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from poolwright.capacity.question import question_of
 from poolwright.capacity.saving import dump_learner
 from poolwright.capacity.speed import PRIOR
 from poolwright.forecasting.season import Season
-from poolwright.model.assessment import Basis
+from poolwright.model.assessment import Assessment, Basis
 from poolwright.model.names import NameTable
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import ClassRule, ForecastTrigger, ServiceRule
@@ -308,6 +309,27 @@ def test_the_first_seconds_have_a_need_and_no_forecast() -> None:
     assert (found.upper, found.skill, found.history_s) == (None, None, 1.0)
     assert dict(found.models) == {}
     assert (found.input_tokens, found.output_tokens) == (1000.0, PRIOR_OUTPUT_TOKENS)
+
+
+def opened(per_s: Callable[[int], int], seconds: int = 120) -> Assessment:
+    """Assessed while a service opens, so many arrivals in each second."""
+    bench = Bench()
+    for second in range(seconds):
+        bench.feed(*[arrival(AT + second, input_tokens=1000)] * per_s(second), at=AT + second)
+    learner, (rule, *_) = bench.of("chat"), service().pools
+    question = question_of(service(), service().triggers[0])
+    (number,) = learner.demand.classes
+    at = AT + seconds - 1
+    return assess(learner.demand, learner.pools["gpu"], rule, question, {number: 1.0}, at)
+
+
+def test_before_a_forecast_a_need_is_carried_on_as_it_has_grown() -> None:
+    steady, growing = opened(lambda _: 6), opened(lambda second: 1 + second // 10)
+    assert (steady.upper, growing.upper) == (None, None)
+    assert steady.carried_on == pytest.approx(steady.peak, rel=0.05)
+    # It has doubled in the last minute, and a start-up takes as long.
+    assert growing.carried_on > 1.4 * growing.peak
+    assert opened(lambda _: 6, seconds=500).carried_on is None
 
 
 def test_a_mix_without_requests_has_no_mean_request() -> None:

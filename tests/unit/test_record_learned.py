@@ -67,6 +67,15 @@ def test_before_a_forecast_the_level_is_told() -> None:
     )
 
 
+def test_before_a_forecast_growth_is_told_where_it_asks_for_more() -> None:
+    young = replace(FOUND, upper=None, history_s=55.0)
+    flat, growing = why(replace(young, carried_on=1.3)), why(replace(young, carried_on=2.46))
+    assert "growing" not in flat
+    assert growing == flat.replace(
+        "1.3 at most so far", "1.3 at most so far, 2.5 where it goes on growing"
+    )
+
+
 def test_before_anything_is_learned_the_triggers_own_words_stand() -> None:
     still = replace(FOUND, learned=False)
     assert why(still, detail="still learning (12 requests ended)") == (

@@ -66,6 +66,8 @@ def test_with_little_history_the_level_asks_for_more_but_never_for_fewer() -> No
     proposal, _ = ask(SLO, replace(young, level=8.2))
     assert (proposal.replicas, "upper" in proposal.evidence) == (9, False)
     assert proposal.detail == "60 s of history are too little for a forecast"
+    assert ask(SLO, replace(young, peak=6.2))[0].replicas == 7
+    assert ask(SLO, replace(young, peak=6.2, carried_on=9.2))[0].replicas == 10
 
 
 @pytest.mark.parametrize(("waiting", "wanted"), [(None, 5), (7.0, 5), (8.0, 6)])

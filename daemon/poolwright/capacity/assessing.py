@@ -71,6 +71,7 @@ def assess(
         )
         pool.judge(at, float(stream.requests[-last:].sum()) / last)
     known = demand.known(demand.seconds)
+    peak = float(modelled[known].max(initial=0.0))
     factor = pool.calibration.factor
     startup_s = pool.startups.p95_s(rule.startup_s)
     horizon_s = (startup_s if question.horizon_s is None else question.horizon_s) + REACTION_S
@@ -105,7 +106,10 @@ def assess(
         models={}
         if found is None
         else {name: ModelForecast(*figures) for name, figures in found.models.items()},
-        peak=_peak(demand, modelled, load.decode_s, horizon_s) * factor,
+        peak=peak * factor,
+        carried_on=None
+        if found is not None
+        else (peak + _growth(demand, modelled, load.decode_s) * horizon_s) * factor,
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
         early_miss_rate=pool.early_miss_rate,
@@ -135,10 +139,7 @@ def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float)
         return None
     last = blocks * BLOCK_S
     known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
-    if demand.asked_s < HISTORY_S:
-        # Before the first request nobody asked yet, and a batch that fills: neither is a jump.
-        before_s = last - demand.asked_s + series.decode_s
-        known[: max(0, math.ceil(before_s / BLOCK_S))] = False
+    known[: math.ceil(_opening_s(demand, last, series.decode_s) / BLOCK_S)] = False
     levels, truths, weights = (
         values[-last:].reshape(blocks, BLOCK_S)[known]
         for values in (series.needed, series.felt, series.requests)
@@ -149,16 +150,24 @@ def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float)
     return forecast(levels.mean(axis=1), truths, weights, horizon, quantile, ratios)
 
 
-def _peak(demand: Demand, modelled: Floats, decode_s: float, horizon_s: float) -> float:
-    """The highest need so far, and as much more as it has been growing in a horizon."""
+def _growth(demand: Demand, modelled: Floats, decode_s: float) -> float:
+    """Replicas a second by which the need has been growing; 0 where it falls, or is too young."""
     known = demand.known(len(modelled))
-    peak = float(modelled[known].max(initial=0.0))
-    known[: len(modelled) - demand.asked_s + math.ceil(decode_s)] = False
+    known[: math.ceil(_opening_s(demand, len(modelled), decode_s))] = False
     at = np.flatnonzero(known).astype(np.float64)
     if len(at) < LEAST_TREND_S:
-        return peak
-    slope = np.polyfit(at, modelled[known], 1)[0]
-    return peak + max(0.0, float(slope)) * horizon_s
+        return 0.0
+    return max(0.0, float(np.polyfit(at, modelled[known], 1)[0]))
+
+
+def _opening_s(demand: Demand, last: int, decode_s: float) -> float:
+    """Of the last seconds, the first that tell nothing of how demand changes.
+
+    Before the first request nobody asked yet, and then a batch fills: neither is a jump.
+    """
+    if demand.asked_s >= HISTORY_S:
+        return 0.0
+    return max(0.0, last - demand.asked_s + decode_s)
 
 
 def _capacity(

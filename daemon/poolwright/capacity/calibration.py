@@ -24,10 +24,11 @@ FIRST: Final = 1.05
 LEEWAY: Final = 1.5
 """Share of arrivals that may meet too few replicas, per share of requests that may miss: at first,
 at least, at most, and its growth (log) per unit of unspent miss rate held over `MEMORY_S`."""
-OF_ALL: Final = ""
 LEAST_LEEWAY: Final = 0.5
 MOST_LEEWAY: Final = 4.0
 LEEWAY_GAIN: Final = 20.0
+OF_ALL: Final = ""
+"""In place of a class: what an older version kept of all together."""
 LEAST_QUANTILE: Final = 0.5
 """However lax the attainment: to be short for most arrivals is to be short."""
 BEARABLE: Final = 0.7

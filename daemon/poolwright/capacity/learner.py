@@ -14,7 +14,7 @@ from poolwright.capacity.mix import Plan, Planner
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Asking, question_of
 from poolwright.model.assessment import Assessment
-from poolwright.model.names import NameTable
+from poolwright.model.names import UNTOLD, NameTable
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.model.sample import Floats, ReplicaBatch, RequestBatch
@@ -86,7 +86,7 @@ class ServiceLearner:
         for number in np.unique(batch.request_class).tolist():
             mine = batch.request_class == number
             self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
-        named = batch.replica != self._names.find("")
+        named = batch.replica != self._names.find(UNTOLD)
         compared = _compared(service)
         # With what never ran nothing is compared.
         running = any(pool.ended for name, pool in self.pools.items() if name in compared)

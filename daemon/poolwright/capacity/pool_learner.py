@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from poolwright.capacity import narrow
-from poolwright.capacity.calibration import Calibration
+from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.comparing import named
 from poolwright.capacity.drift import Drift
 from poolwright.capacity.ended import EndedTimes
@@ -222,7 +222,7 @@ class PoolLearner:
             )
             met = known & np.isfinite(need)
             self.calibration.meet((need / np.maximum(ready, 1.0))[met])
-            if self.strictest and request_class not in ("", self.strictest):
+            if self.strictest and request_class not in (OF_ALL, self.strictest):
                 # The need was foreseen for an SLO that is not theirs.
                 continue
             self.calibration.observe(

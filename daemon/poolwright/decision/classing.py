@@ -2,16 +2,14 @@
 
 from dataclasses import replace
 
-from poolwright.model.names import NameTable
+from poolwright.model.names import UNTOLD, NameTable
 from poolwright.model.rule import RuleSet
 from poolwright.model.sample import Ids, SampleBatch
-
-UNNAMED = ""
 
 
 def with_classes(batch: SampleBatch, rules: RuleSet, names: NameTable) -> SampleBatch:
     """The batch with a class in each arrival and request of a service that has any."""
-    unnamed = names.find(UNNAMED)
+    unnamed = names.find(UNTOLD)
     arrivals, requests = batch.arrivals, batch.requests
     if unnamed is None:
         return batch

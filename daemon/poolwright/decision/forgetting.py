@@ -1,6 +1,7 @@
 """Forgets names of replicas, pools and classes that nothing in the state is about any more."""
 
 from poolwright.decision.state import CoreState
+from poolwright.model.names import UNTOLD
 from poolwright.model.rule import RuleSet
 
 
@@ -11,7 +12,7 @@ def forget_names(state: CoreState, rules: RuleSet, at: float) -> None:
     used = state.store.numbers()
     for learner in state.learners.values():
         used |= learner.numbers()
-    named = [""]
+    named = [UNTOLD]
     for service in rules.services:
         named.append(service.service)
         named += [pool.name for pool in service.pools]

@@ -95,6 +95,9 @@ class Assessment:
     models: Mapping[str, ModelForecast] = field(default_factory=dict)
     peak: float | None = None
     """The largest need of the history."""
+    carried_on: float | None = None
+    """Before there is a forecast: that need, and as much more as it has been growing in the
+    horizon. None with a forecast, and in older records."""
     input_tokens: float | None = None
     """Mean prompt of the requests behind it; None while there are none, and in older records."""
     output_tokens: float | None = None

@@ -15,6 +15,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
+UNTOLD: Final = ""
+"""In place of a name that telemetry does not tell."""
 LEAST: Final = 4096
 """Names that are not worth a look, however few of them are in use."""
 WAIT_S: Final = 600.0
@@ -83,8 +85,8 @@ class NameTable:
         return self._candidates.get(name) if found is None else found
 
     def name(self, number: int) -> str:
-        """Empty of a forgotten name."""
-        return self._names[number] or ""
+        """`UNTOLD` of a forgotten name."""
+        return self._names[number] or UNTOLD
 
     def names(self) -> tuple[str | None, ...]:
         """By number; None of a forgotten name."""

@@ -50,10 +50,16 @@ def _slo(proposal: Proposal, found: Assessment, share: Share | None, *, past: bo
     backlog = proposal.evidence.get("backlog", 0.0)
     queue = f", {replicas(backlog)} more for the {found.waiting:.0f} that wait" if backlog else ""
     if found.upper is None:
+        most = max(found.level, found.peak or 0.0)
+        growing = (
+            f", {replicas(found.carried_on)} where it goes on growing"
+            if found.carried_on is not None and found.carried_on > most
+            else ""
+        )
         return (
             f"{replicas(found.level)} replicas {_are(past=past)} needed on average over the last"
-            f" {duration(LEVEL_S)}, {replicas(max(found.level, found.peak or 0.0))} at most so far"
-            f"{queue}; {duration(found.history_s)} of history are too little"
+            f" {duration(LEVEL_S)}, {replicas(most)} at most so far"
+            f"{growing}{queue}; {duration(found.history_s)} of history are too little"
             " for a forecast, and until then it asks for no fewer"
         )
     text = _ahead(found, past=past)

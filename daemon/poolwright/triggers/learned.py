@@ -53,7 +53,8 @@ def slo(
         replicas, detail = _before_learning(found, current, ready)
     elif found.upper is None:
         # Of few peaks, the next may well be as high as the highest so far.
-        replicas = max(current, _ceil(max(found.level, found.peak or 0.0) + backlog))
+        most = found.peak if found.carried_on is None else found.carried_on
+        replicas = max(current, _ceil(max(found.level, most or 0.0) + backlog))
         detail = f"{found.history_s:.0f} s of history are too little for a forecast"
     else:
         replicas = _ceil(found.upper + backlog)
