@@ -60,6 +60,14 @@ def test_a_need_hardly_beyond_a_whole_number_says_why_it_is_not_rounded_up() -> 
     )
 
 
+def test_a_need_slightly_beyond_the_count_is_told_to_have_to_last() -> None:
+    assert FOUND.upper is not None
+    lasting = "; one more if that lasts"
+    assert why(FOUND, replicas=int(FOUND.upper), detail=lasting) == (
+        f"{AHEAD}, 1.1 are needed now; one more if that lasts"
+    )
+
+
 def test_before_a_forecast_the_level_is_told() -> None:
     assert why(replace(FOUND, upper=None, history_s=55.0)) == (
         "1.3 replicas are needed on average over the last 2 min, 1.3 at most so far; 55 s of"

@@ -74,6 +74,8 @@ def _slo(proposal: Proposal, found: Assessment, share: Share | None, *, past: bo
         text += "; fewer later, as the last one that was given up was wanted back"
     elif asked > wanted:
         text += "; fewer once that is clearly below a whole number"
+    elif 0 < asked < wanted and proposal.detail.endswith("if that lasts"):
+        text += "; one more if that lasts"
     elif 0 < asked < wanted:
         text += "; so little beyond a whole number asks for no replica more"
     return text
