@@ -1,13 +1,13 @@
-"""One contract for every provider: a harness gives the provider and a way to make its API fail."""
+"""What is a provider's own, beyond the contract of all (`test_contract.py`)."""
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.contract.fake_kubernetes import FakeKubernetes
+from tests.contract.harnesses.kubernetes__imitated import write_kubeconfig
 from tests.contract.simulated_plant import FAULTS, SimulatedPlant, served, without_replies
 
 from poolwright.actuation.provider import (
@@ -45,18 +45,6 @@ def pool(target: dict[str, object], provider: str = "kubernetes") -> PoolRule:
     return PoolRule("chat-h100", PoolRole.DEFAULT, provider, target, 0, 9)
 
 
-def write_kubeconfig(path: Path, url: str) -> None:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    }
-    path.write_text(json.dumps(config))
-
-
 @contextlib.asynccontextmanager
 async def kubernetes(
     folder: Path, patch: pytest.MonkeyPatch, kind: str = "Deployment", name: str = "chat"
@@ -80,55 +68,6 @@ async def simulated(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Ha
         provider = SimulatedProvider(rule, Settings(simulated_url=url))
         yield Harness(provider, plant.fail_next_write, plant=plant, url=url)
         await provider.close()
-
-
-PROVIDERS = {"kubernetes": kubernetes, "simulated": simulated}
-"""Add a provider's harness here, and the whole contract holds for it."""
-ERRORS: dict[str, tuple[type[CallError], ...]] = {
-    "kubernetes": (Conflict, Throttled, Unauthorised, Unreachable, Gone),
-    "simulated": (NoCapacity, Unreachable),
-}
-"""What the provider's API can answer to a write."""
-
-
-@pytest.fixture(params=sorted(PROVIDERS))
-async def harness(request, tmp_path, monkeypatch):
-    async with PROVIDERS[request.param](tmp_path, monkeypatch) as made:
-        yield made
-
-
-async def test_reads_what_was_set(harness: Harness):
-    await harness.provider.set_replicas(5, key="a")
-    report = await harness.provider.read()
-    assert (report.pool, report.desired) == ("chat-h100", 5)
-
-
-async def test_the_same_order_twice_is_one(harness: Harness):
-    await harness.provider.set_replicas(3, key="a")
-    await harness.provider.set_replicas(3, key="a")
-    assert (await harness.provider.read()).desired == 3
-
-
-async def test_names_of_who_goes_first_never_keep_the_count_from_being_set(harness: Harness):
-    await harness.provider.set_replicas(5, key="a")
-    names = ("chat-nobody", "", "10.0.0.7:8000", "../../secrets/chat-x")
-    await harness.provider.set_replicas(3, key="b", drain=names)
-    assert (await harness.provider.read()).desired == 3
-
-
-@pytest.mark.parametrize(
-    ("harness", "error"),
-    [(name, error) for name, errors in ERRORS.items() for error in errors],
-    indirect=["harness"],
-)
-async def test_a_refused_write_has_its_meaning_and_changes_nothing(harness: Harness, error):
-    before = (await harness.provider.read()).desired
-    harness.fail_next_write(error)
-    with pytest.raises(error) as caught:
-        await harness.provider.set_replicas(before + 2, key="a")
-    if error is Throttled:
-        assert caught.value.retry_after_s == 3
-    assert (await harness.provider.read()).desired == before
 
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "LeaderWorkerSet"])
@@ -198,7 +137,7 @@ async def test_simulated_an_order_that_the_plant_refuses_has_a_kind(tmp_path, mo
     async with simulated(tmp_path, monkeypatch) as made:
         with pytest.raises(CallError) as caught:
             await made.provider.set_replicas(-1, key="a")
-        assert caught.value.kind == "unreachable"
+        assert caught.value.kind == "invalid"
         assert (await made.provider.read()).desired == 2
 
 

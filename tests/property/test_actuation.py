@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import (
     Conflict,
+    Finding,
     Gone,
     NoCapacity,
     Throttled,
@@ -60,6 +61,9 @@ class Target:
         self.obeyed.append(key)
         if fault == "lost":
             raise Unreachable("reply lost")
+
+    async def inspect(self) -> Sequence[Finding]:
+        return ()
 
     async def close(self) -> None: ...
 

@@ -6,6 +6,7 @@ import pytest
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import (
     Conflict,
+    Finding,
     Gone,
     NoCapacity,
     Throttled,
@@ -45,6 +46,9 @@ class Target:
         if isinstance(fault, BaseException):
             raise fault
         self.desired = self.ready = count
+
+    async def inspect(self) -> Sequence[Finding]:
+        return ()
 
     async def close(self) -> None: ...
 

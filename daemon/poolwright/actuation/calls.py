@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-from poolwright.actuation.provider import CallError, Provider, Unreachable
+from poolwright.actuation.provider import CallError, Finding, Provider, Unreachable
 from poolwright.clock import Clock
 from poolwright.model.pool import PoolReport
 
@@ -57,6 +57,9 @@ class Observed:
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
         call = self._provider.set_replicas(count, key=key, drain=drain)
         await self._observe("set_replicas", call)
+
+    async def inspect(self) -> Sequence[Finding]:
+        return await self._observe("inspect", self._provider.inspect())
 
     async def close(self) -> None:
         await self._provider.close()

@@ -6,6 +6,8 @@ adapter is small.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from poolwright.errors import ProviderError
@@ -14,8 +16,27 @@ from poolwright.model.rule import PoolRule
 from poolwright.settings import Settings
 
 
+class Level(StrEnum):
+    """How much a finding of `check --live` stands in the way of scaling."""
+
+    OK = "ok"
+    WARNING = "warning"
+    """The pool scales, with less than it could have (or somebody may interfere)."""
+    PROBLEM = "problem"
+    """The pool cannot be scaled, or not kept, until this is mended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a look at the target found: `remedy` says what to do, '' where nothing is."""
+
+    level: Level
+    what: str
+    remedy: str = ""
+
+
 class Provider(Protocol):
-    """One pool's target. The two calls raise nothing but the errors of this module."""
+    """One pool's target. The calls raise nothing but the errors of this module."""
 
     async def read(self) -> PoolReport:
         """What the target has now, and which count it was last told."""
@@ -26,6 +47,13 @@ class Provider(Protocol):
         `drain` names replicas, as telemetry does, that are to go first when the count falls: a
         wish that never keeps the count from being set. Where the API cannot say which replicas
         go, it is ignored.
+        """
+
+    async def inspect(self) -> Sequence[Finding]:
+        """What the credentials allow, what they lack, and who else may set the count.
+
+        It changes nothing, not even by a dry run that others could see. The count itself is not
+        among the findings: `read` has it.
         """
 
     async def close(self) -> None:
@@ -88,6 +116,12 @@ class Throttled(CallError):  # noqa: N818  the kinds read as words
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Invalid(CallError):  # noqa: N818  the kinds read as words
+    """The API does not take the order as it is. Not retried: the same would be refused again."""
+
+    kind = "invalid"
 
 
 class Unauthorised(CallError):  # noqa: N818  the kinds read as words

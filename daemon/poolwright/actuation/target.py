@@ -5,7 +5,8 @@ provider gets what has been checked.
 """
 
 from collections.abc import Hashable
-from typing import Annotated, Self
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,10 +16,27 @@ from poolwright.model.rule import PoolRule
 Text = Annotated[str, Field(strict=True, min_length=1)]
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a provider needs before it can scale anything: `poolwright providers` lists it."""
+
+    about: str
+    """What it scales, in a few words."""
+    credentials: str
+    """Where it takes them from; '' where it needs none."""
+    permissions: tuple[str, ...] = ()
+    """The least that suffices, in the words of the API, each with what it is for."""
+    extra: str | None = None
+    """Of `pip install 'poolwright[EXTRA]'`; None: nothing beyond the daemon itself."""
+    chooses: bool = False
+    """Whether it can have the least loaded replicas go first."""
+
+
 class Target(BaseModel):
     """Base of the targets: a field for each key, as it is written in rule files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    needs: ClassVar[Needs | None] = None
 
     @classmethod
     def of(cls, pool: PoolRule) -> Self:

@@ -6,7 +6,11 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class PoolReport:
-    """What the provider said: `desired` is the count that it was last told."""
+    """What the provider said: `desired` is the count that it was last told.
+
+    `short` are its words why replicas that were ordered do not come (no capacity, a quota); '' is
+    that it says nothing of the kind.
+    """
 
     pool: str
     at: float
@@ -14,6 +18,7 @@ class PoolReport:
     ready: int
     starting: int = 0
     terminating: int = 0
+    short: str = ""
 
 
 class ActionStatus(StrEnum):

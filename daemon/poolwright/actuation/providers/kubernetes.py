@@ -15,6 +15,7 @@ from typing import Any, Final
 from poolwright.actuation.provider import (
     CallError,
     Conflict,
+    Finding,
     Gone,
     NoCapacity,
     Throttled,
@@ -120,6 +121,9 @@ class KubernetesProvider:
                 namespace=self._namespace,
             )
         )
+
+    async def inspect(self) -> Sequence[Finding]:
+        return ()
 
     async def close(self) -> None:
         await self._client.close()

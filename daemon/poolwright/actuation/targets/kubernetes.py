@@ -1,12 +1,12 @@
 """Which Kubernetes object a pool is: of a usual kind, or of any that has a scale subresource."""
 
 from collections.abc import Hashable, Mapping
-from typing import Final
+from typing import ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import override
 
-from poolwright.actuation.target import Target, TargetError, Text
+from poolwright.actuation.target import Needs, Target, TargetError, Text
 
 KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     "Deployment": ("apps/v1", "deployments"),
@@ -19,6 +19,18 @@ KNOWN: Final[Mapping[str, tuple[str, str]]] = {
 
 class KubernetesTarget(Target):
     """`apiVersion` and `plural` are for kinds that are not known here."""
+
+    needs: ClassVar[Needs | None] = Needs(
+        "any Kubernetes object with a scale subresource",
+        "the pod's service account, else the kubeconfig",
+        (
+            "get on the kind: to read the count and the ready replicas",
+            "get, update on <kind>/scale: to set the count",
+            "patch on pods: to have the least loaded go first (optional)",
+        ),
+        extra="kubernetes",
+        chooses=True,
+    )
 
     api_version: Text | None = Field(default=None, alias="apiVersion")
     plural: Text | None = None
