@@ -13,9 +13,14 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
+from poolwright.redaction import without_secrets
+
 
 class PoolwrightError(Exception):
-    """Base of all of them; `str()` says what happened, where, and what to do."""
+    """Base of all of them; `str()` says what happened, where, and what to do, and no secret."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_secrets(message))
 
 
 class SettingsError(PoolwrightError):

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     journal: JournalSettings = JournalSettings()
     history: HistorySettings = HistorySettings()
     clock: ClockSettings = ClockSettings()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_host: str = "127.0.0.1"
     http_port: int = 9464
     simulated_url: str = "http://127.0.0.1:9465"

@@ -36,7 +36,11 @@ class Finding:
 
 
 class Provider(Protocol):
-    """One pool's target. The calls raise nothing but the errors of this module."""
+    """One pool's target. The calls raise nothing but the errors of this module.
+
+    A credential that it reads it tells to `poolwright.redaction.never_show` before it uses it, so
+    that no answer, log or fault that quotes it shows it.
+    """
 
     async def read(self) -> PoolReport:
         """What the target has now, and which count it was last told."""
