@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from poolwright.actuation.provider import CallError, Finding, Provider, Unreachable
 from poolwright.clock import Clock
 from poolwright.model.pool import PoolReport
+from poolwright.redaction import without_secrets
 
 T = TypeVar("T")
 
@@ -52,7 +54,8 @@ class Observed:
         self._on_call = on_call
 
     async def read(self) -> PoolReport:
-        return await self._observe("read", self._provider.read())
+        report = await self._observe("read", self._provider.read())
+        return replace(report, short=without_secrets(report.short)) if report.short else report
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
         call = self._provider.set_replicas(count, key=key, drain=drain)

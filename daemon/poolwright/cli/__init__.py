@@ -3,6 +3,8 @@
 Exit codes: 0 well, 1 the answer is no (bad rules, failed tests, differences), 2 wrong use or
 settings, 3 something outside failed (Kafka, journal, provider), 130 interrupted. What is mended in
 a rule file is 1, also when the daemon starts; what is mended in the environment is 2.
+`check --live` gives 1 where something is to be mended, be it a target, a permission, a credential
+or an installation, and 3 where nothing is known to be wrong but that something did not answer.
 
 Commands import what they need when they run, so that `poolwright --help` answers at once.
 """

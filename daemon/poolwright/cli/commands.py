@@ -1,45 +1,26 @@
 """What each command does: parse, call, print."""
 
 import asyncio
-import json
-import logging
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from poolwright.cli import EXIT_NO, EXIT_OUTSIDE, EXIT_USAGE
+from poolwright.cli.console import AsJson, err, out, print_json
 from poolwright.cli.environment import read_settings
-from poolwright.errors import RuleFileError
+from poolwright.cli.logs import set_up_logs
+from poolwright.cli.rules import check, schema, test
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Autoscaler of LLM fleets.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its tracebacks would pass by `logs`
+    help="Autoscaler of LLM fleets.",
+)
 traces = typer.Typer(no_args_is_help=True, help="Traces of recorded decisions.")
 app.add_typer(traces, name="traces")
-out = Console()
-err = Console(stderr=True)
-
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
-
-
-def _refuse(error: RuleFileError, *, as_json: bool) -> NoReturn:
-    """Every problem: for people with its line, for machines as a list."""
-    from poolwright.rulefiles.excerpts import excerpts  # noqa: PLC0415
-
-    if as_json:
-        _print_json([asdict(problem) for problem in error.problems])
-    else:
-        count = len(error.problems)
-        for text in excerpts(error.problems):
-            sys.stderr.write(f"{text}\n")
-        sys.stderr.write(f"{count} problem{'s' if count != 1 else ''}; nothing of it is loaded\n")
-    raise typer.Exit(EXIT_NO)
 
 
 @app.command()
@@ -48,9 +29,8 @@ def run() -> None:
     from poolwright.runtime.daemon import Daemon  # noqa: PLC0415
     from poolwright.runtime.timekeeping import make_clock  # noqa: PLC0415
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)
     settings = read_settings()
+    set_up_logs(settings.log_level)
 
     async def serve() -> None:
         await Daemon(settings, make_clock(settings.clock)).run()
@@ -69,53 +49,8 @@ def demo(
     sys.exit(run_demo(out, seconds=seconds, speed=speed))
 
 
-@app.command()
-def check(
-    path: Annotated[Path, typer.Argument(help="A rule file or a directory.")],
-    as_json: AsJson = False,
-) -> None:
-    """Checks rule files: every problem with file, line, column and what to do."""
-    from poolwright import rulefiles  # noqa: PLC0415
-    from poolwright.actuation.registry import targets  # noqa: PLC0415
-    from poolwright.rulefiles.excerpts import excerpts  # noqa: PLC0415
-
-    try:
-        rules = rulefiles.load(path, providers=targets())
-    except RuleFileError as error:
-        _refuse(error, as_json=as_json)
-    if as_json:
-        _print_json([])
-        return
-    for text in excerpts(rules.warnings):
-        sys.stderr.write(f"warning: {text}\n")
-    names = ", ".join(service.service for service in rules.services)
-    out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
-
-
-@app.command()
-def test(
-    path: Annotated[Path, typer.Argument(help="A rule test file or a directory.")],
-    as_json: AsJson = False,  # noqa: PT028  a command, not a test
-) -> None:
-    """Runs unit tests of rules, without a daemon."""
-    from poolwright.runtime.rule_tests import run_rule_tests  # noqa: PLC0415
-
-    try:
-        results = run_rule_tests(path)
-    except RuleFileError as error:
-        _refuse(error, as_json=as_json)
-    if as_json:
-        _print_json([{"name": r.name, "failures": r.failures} for r in results])
-    else:
-        for result in results:
-            out.print(f"{'FAIL' if result.failures else 'ok  '} {result.name}", highlight=False)
-            for failure in result.failures:
-                out.print(f"     {failure}", highlight=False)
-    if not results:
-        err.print(f"no rule tests found in {path}")
-        raise typer.Exit(EXIT_USAGE)
-    if any(result.failures for result in results):
-        raise typer.Exit(EXIT_NO)
+app.command()(check)
+app.command()(test)
 
 
 @app.command()
@@ -267,14 +202,22 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(EXIT_OUTSIDE) from None
     body = answer.json()
     if as_json:
-        _print_json(body)
+        print_json(body)
         return
     out.print(status_view(body))
 
 
-@app.command()
-def schema() -> None:
-    """Prints the JSON Schema of rule files, for editors."""
-    from poolwright import rulefiles  # noqa: PLC0415
+app.command()(schema)
 
-    _print_json(rulefiles.schema())
+
+@app.command()
+def providers(as_json: AsJson = False) -> None:
+    """Which providers are installed, and what each needs before it can scale."""
+    from poolwright.actuation.catalogue import catalogue  # noqa: PLC0415
+    from poolwright.cli.providers_view import providers_body, providers_view  # noqa: PLC0415
+
+    found = catalogue()
+    if as_json:
+        print_json(providers_body(found))
+    else:
+        out.print(providers_view(found))
