@@ -113,10 +113,14 @@ class Controller:
         starting: int = 0,
         desired: int | None = None,
         terminating: int = 0,
+        short: str = "",
     ) -> None:
-        """What the provider says of a pool; `desired` is ready + starting unless given."""
+        """What the provider says of a pool; `desired` is ready + starting unless given.
+
+        `short` are its words why replicas that were ordered do not come.
+        """
         told = ready + starting if desired is None else desired
-        self._reports.append(PoolReport(pool, at, told, ready, starting, terminating))
+        self._reports.append(PoolReport(pool, at, told, ready, starting, terminating, short))
 
     def acted(self, action: ActionReport) -> None:
         """How an action went, where the caller knows (refused, given up, done, confirmed)."""

@@ -30,11 +30,19 @@ class Target:
         self.calls: list[tuple[int, str]] = []
         self.drained: list[tuple[str, ...]] = []
         self.hang_read = False
+        self.reads = 0
+        self.read_faults: list[BaseException] = []
+        self.slow = False
+        """What is ordered does not get ready."""
+        self.short = ""
 
     async def read(self) -> PoolReport:
+        self.reads += 1
         if self.hang_read:
             await asyncio.Event().wait()
-        return PoolReport("p", 0.0, self.desired, self.ready)
+        if self.read_faults:
+            raise self.read_faults.pop(0)
+        return PoolReport("p", 0.0, self.desired, self.ready, short=self.short)
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
         self.calls.append((count, key))
@@ -45,7 +53,9 @@ class Target:
             raise Unreachable("reply lost")
         if isinstance(fault, BaseException):
             raise fault
-        self.desired = self.ready = count
+        self.desired = count
+        if not self.slow:
+            self.ready = count
 
     async def inspect(self) -> Sequence[Finding]:
         return ()
@@ -207,3 +217,72 @@ async def test_a_read_that_hangs_holds_no_report_back_and_is_not_asked_twice(
     assert list(executor._reading) == ["q"]
     await executor.stop(1.0)
     assert executor._reading["q"].cancelled()
+
+
+async def test_what_a_target_says_of_patience_holds_for_the_next_action_and_for_reads():
+    """An API that asks for an hour is not asked again in five seconds by a newer decision."""
+    target, heard = Target(), Heard()
+    target.set_faults = [Throttled("later", retry_after_s=3600.0)]
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"p": target}, clock, Settings(), heard, lambda _: None)
+    lane = executor._lanes["p"]
+    executor.submit(decision())
+    await asyncio.wait_for(lane.task, 20)
+    assert heard.of() == ["started", "given_up:throttled"], "longer than an action may take"
+    asked = target.reads
+    executor.submit(decision(id_="d2"))
+    await asyncio.wait_for(lane.task, 20)
+    assert heard.of("d2") == ["started", "given_up:throttled"]
+    assert await executor.poll_reports() == []
+    assert (len(target.calls), target.reads) == (1, asked), "it was left alone"
+    lane.patience_until = clock.monotonic()
+    executor.submit(decision(id_="d3"))
+    await asyncio.wait_for(lane.task, 20)
+    assert heard.of("d3") == ["started", "done", "confirmed"]
+    await executor.stop(1.0)
+
+
+async def test_a_throttled_read_is_patient_too():
+    target = Target()
+    target.read_faults = [Throttled("later", retry_after_s=3600.0)]
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"p": target}, clock, Settings(), Heard(), lambda _: None)
+    for _ in range(3):
+        assert await executor.poll_reports() == []
+    assert target.reads == 1
+    assert executor.failed_reads == {("p", "throttled"): 1}
+    await executor.stop(1.0)
+
+
+async def test_an_order_whose_replicas_will_not_come_ends_when_the_provider_says_so():
+    target = Target()
+    target.slow, target.short = True, "We currently do not have sufficient p5.48xlarge capacity"
+    heard = await act(target, decision())
+    assert heard.of() == ["started", "done", "given_up:no_capacity"]
+    assert target.desired == 4, "the order stands"
+
+
+async def test_a_reduction_is_not_given_up_for_want_of_capacity():
+    target = Target(desired=6)
+    target.short = "no capacity"
+    heard = await act(target, decision(6, 4))
+    assert heard.of() == ["started", "done", "confirmed"]
+
+
+@pytest.mark.parametrize("fault", [Gone("deleted"), Unauthorised("expired")])
+async def test_a_target_that_is_gone_or_locked_ends_the_action_before_any_call(fault):
+    target = Target()
+    target.read_faults = [fault]
+    heard = await act(target, decision())
+    assert heard.of() == ["started", f"refused:{fault.kind}"]
+    assert target.calls == []
+    heard = await act(target, decision(id_="d2"))
+    assert heard.of("d2") == ["started", "done", "confirmed"], "it came back"
+
+
+async def test_a_part_that_was_granted_is_an_end_and_no_retry():
+    target = Target()
+    target.set_faults = [NoCapacity("3 of 4", granted=3)]
+    heard = await act(target, decision())
+    assert heard.of() == ["started", "refused:no_capacity"]
+    assert "3 of 4" in heard.attempts[-1].detail

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from poolwright.decision import PoolMemory, decide_pool, dump_state, load_state, new_state, step
+from poolwright.decision.seeing import plan_of
 from poolwright.model.assessment import Advantage, Basis
 from poolwright.model.decision import Outcome, PoolInputs, Reason
 from poolwright.model.pool import ActionReport, ActionStatus, PoolReport
@@ -126,6 +128,24 @@ def test_a_pool_without_stock_or_report_is_planned_as_it_is() -> None:
     # 121 s later no report is believed any more.
     state, decisions = step(state, Tick(START + 200.0, RULES))
     assert {d.reason for d in decisions} == {Reason.UNKNOWN_POOL}
+
+
+def test_replicas_that_the_provider_says_do_not_come_are_not_planned_with() -> None:
+    (service,) = RULES.services
+    asked = {}
+
+    def plan(_, reports, most, at):
+        asked.update(reports=reports, most=most, at=at)
+        return {}
+
+    state, _ = run(new_state(), 1)
+    state.learners["chat"] = SimpleNamespace(plan=plan)
+    state.reports["gpu"] = PoolReport("gpu", START, 6, 4, 2, short="no p5.48xlarge left")
+    assert plan_of(state, service, START + 1.0) == {}
+    assert (asked["reports"]["gpu"].starting, asked["most"]["gpu"]) == (0, 4)
+    state.reports["gpu"] = replace(state.reports["gpu"], short="")
+    plan_of(state, service, START + 1.0)
+    assert (asked["reports"]["gpu"].starting, asked["most"]["gpu"]) == (2, 9)
 
 
 def test_an_slo_is_of_the_pools_that_serve_its_class() -> None:

@@ -183,6 +183,14 @@ def test_a_refused_action_starts_no_cooldown_and_backs_off() -> None:
     assert fold_action(moved, action(ActionStatus.GIVEN_UP, "unreachable")).counts[-1] == (15.0, 6)
 
 
+def test_an_order_whose_replicas_do_not_come_stands_and_no_more_are_asked_for() -> None:
+    done = fold_action(COMMANDED, action(ActionStatus.DONE))
+    short = fold_action(done, action(ActionStatus.GIVEN_UP, "no_capacity"))
+    assert (short.stock_until, short.stock_failures) == (80.0, 1)
+    assert (short.counts, short.last_change_at) == (COMMANDED.counts, 10.0)
+    assert short.failing_until is None
+
+
 def test_other_actions_and_confirmations() -> None:
     assert fold_action(COMMANDED, action(ActionStatus.DONE, decision="other")) == COMMANDED
     confirmed = fold_action(COMMANDED, action(ActionStatus.CONFIRMED, startup=90.0))

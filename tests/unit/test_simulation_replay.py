@@ -209,3 +209,32 @@ def test_the_example_rules_and_plant_replay_a_short_trace_from_the_command_line(
     *lines, last = capsys.readouterr().out.splitlines()
     assert json.loads(last)["summary"]["ended"] == 100
     assert {json.loads(line)["pool"] for line in lines} == {"code-h100", "code-wse"}
+
+
+def test_a_pool_that_nobody_asks_costs_nothing_until_the_next_request():
+    rules = rulefiles.load_sources(
+        {
+            "chat.yaml": """\
+apiVersion: poolwright/v1
+service: chat
+classes:
+  interactive: {ttft: 2s}
+pools:
+  - name: gpu
+    provider: {simulated: {}}
+    replicas: {min: 0, max: 8, zero_after: 10m}
+    price: 5 USD/h
+    startup: 60s
+triggers:
+  - {name: meet, slo: interactive}
+"""
+        }
+    )
+    service = rules.services[0]
+    bursts = np.concatenate([start + np.arange(0.0, 300.0, 2.0) for start in (0.0, 3600.0)])
+    requests = Workload(bursts, np.full(len(bursts), 500), np.full(len(bursts), 100), None)
+    result = replay(rules, service, requests, plant_for(service), drain_s=1500.0)
+    reasons = [d.reason.value for d in acts(result)]
+    assert reasons == ["woken", "idle", "woken", "idle"]
+    up_s = 300.0 + 600.0
+    assert 2 * up_s <= result.replica_seconds["gpu"] < 2 * up_s + 120.0

@@ -11,13 +11,12 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 import tenacity
 
 from poolwright.actuation.calls import bounded, call_timeout_real_s
-from poolwright.actuation.circuit import Circuit
+from poolwright.actuation.lane import Action, Lane
 from poolwright.actuation.provider import CallError, Provider, Throttled, Unreachable
 from poolwright.clock import Clock
 from poolwright.model.decision import Decision
@@ -46,29 +45,6 @@ class _EndedError(Exception):
         self.cause = cause
 
 
-@dataclass(slots=True)
-class _Action:
-    decision: Decision
-    expected: frozenset[int]
-    """Counts that the recheck accepts: the decision's own, and those of decisions it superseded."""
-    provider: Provider
-    attempts: list[Attempt] = field(default_factory=list)
-    ordered_at: float | None = None
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One pool's way to its provider."""
-
-    provider: Provider
-    circuit: Circuit = field(default_factory=Circuit)
-    waiting: list[Decision] = field(default_factory=list)
-    interrupt: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while a newer decision waits or the daemon stops."""
-    task: asyncio.Task[None] | None = None
-    action: _Action | None = None
-
-
 class Executor:
     """Submit decisions; hear how they end through `on_report`."""
 
@@ -84,7 +60,7 @@ class Executor:
         self._settings = settings
         self._on_report = on_report
         self._may_act = may_act
-        self._lanes = {pool: _Lane(provider) for pool, provider in providers.items()}
+        self._lanes = {pool: Lane(provider) for pool, provider in providers.items()}
         self._closing: set[asyncio.Task[None]] = set()
         self._reading: dict[str, asyncio.Task[PoolReport | None]] = {}
         """Reads under way, by pool."""
@@ -113,7 +89,7 @@ class Executor:
         """
         for pool, lane in self._lanes.items():
             if pool not in self._reading:
-                self._reading[pool] = asyncio.create_task(self._read(pool, lane.provider))
+                self._reading[pool] = asyncio.create_task(self._read(pool, lane))
         if self._reading:
             await asyncio.wait(self._reading.values(), timeout=PATIENCE_REAL_S)
         ended = {pool: task for pool, task in self._reading.items() if task.done()}
@@ -122,10 +98,13 @@ class Executor:
         reports = [task.result() for task in ended.values()]
         return [report for report in reports if report is not None]
 
-    async def _read(self, pool: str, provider: Provider) -> PoolReport | None:
+    async def _read(self, pool: str, lane: Lane) -> PoolReport | None:
+        if lane.patience_left_s(self._clock.monotonic()):
+            return None
         try:
-            return await bounded(provider.read(), call_timeout_real_s(self._clock))
+            return await bounded(lane.provider.read(), call_timeout_real_s(self._clock))
         except CallError as error:
+            lane.heed(error, self._clock.monotonic())
             self.failed_reads[pool, error.kind] += 1
             log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
             return None
@@ -140,7 +119,7 @@ class Executor:
             if new is None:
                 del self._lanes[pool]
             elif old is None:
-                self._lanes[pool] = _Lane(new)
+                self._lanes[pool] = Lane(new)
             else:
                 old.provider = new
 
@@ -167,7 +146,7 @@ class Executor:
 
     # --- one pool --------------------------------------------------------------------------
 
-    async def _work(self, lane: _Lane) -> None:
+    async def _work(self, lane: Lane) -> None:
         carried: frozenset[int] = frozenset()
         while lane.waiting:
             batch, lane.waiting = lane.waiting, []
@@ -176,14 +155,14 @@ class Executor:
             expected = carried | {decision.current for decision in batch}
             for older in batch[:-1]:
                 await self._report(older, ActionStatus.REFUSED, (), "superseded")
-            action = _Action(batch[-1], expected, lane.provider)
+            action = Action(batch[-1], expected, lane.provider)
             lane.action = action
             await self._carry_out(lane, action)
             lane.action = None
             # A decision made on top of one that was never sent meets the count from before it.
             carried = frozenset() if action.ordered_at is not None else expected
 
-    async def _carry_out(self, lane: _Lane, action: _Action) -> None:
+    async def _carry_out(self, lane: Lane, action: Action) -> None:
         await self._end(action, ActionStatus.STARTED)
         limit = call_timeout_real_s(self._clock)
         deadline_real_s = max(self._clock.real_seconds(self._settings.action_deadline_s), limit)
@@ -201,7 +180,7 @@ class Executor:
             await self._end(action, ActionStatus.DONE)
             await self._confirm(lane, action)
 
-    async def _order(self, lane: _Lane, action: _Action, deadline_real_s: float) -> None:
+    async def _order(self, lane: Lane, action: Action, deadline_real_s: float) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + deadline_real_s
         jitter = tenacity.wait_random_exponential(multiplier=0.5, max=8)
@@ -236,11 +215,14 @@ class Executor:
         )
         await retrying(self._attempt, lane, action)
 
-    async def _attempt(self, lane: _Lane, action: _Action) -> None:
+    async def _attempt(self, lane: Lane, action: Action) -> None:
         """Recheck, and call if it is still called for."""
         decision = action.decision
-        if lane.circuit.is_open(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        if lane.circuit.is_open(now):
             raise _EndedError("circuit_open")
+        if left_s := lane.patience_left_s(now):
+            raise Throttled("the API asked to be left alone", retry_after_s=left_s)
         if await self._recheck(lane, action):
             return
         # Between the read and the call nothing is awaited: these answers hold for the call.
@@ -258,7 +240,7 @@ class Executor:
             "set_replicas",
         )
 
-    async def _recheck(self, lane: _Lane, action: _Action) -> bool:
+    async def _recheck(self, lane: Lane, action: Action) -> bool:
         """True when the target has the count already, by a lost reply or by somebody else."""
         decision = action.decision
         report = await self._called(lane, action, action.provider.read(), "read")
@@ -268,7 +250,7 @@ class Executor:
             raise _EndedError("changed_outside")
         return False
 
-    async def _called(self, lane: _Lane, action: _Action, call: Awaitable[T], operation: str) -> T:
+    async def _called(self, lane: Lane, action: Action, call: Awaitable[T], operation: str) -> T:
         """One call as an attempt of the action; the circuit learns from it."""
         started_at = self._clock.now()
         # Stays so where the deadline cancels the call: nobody knows what the target did.
@@ -278,6 +260,7 @@ class Executor:
             result = await bounded(call, call_timeout_real_s(self._clock))
         except CallError as error:
             kind, detail, trips = error.kind, f"{operation}: {error}", error.trips
+            lane.heed(error, self._clock.monotonic())
             raise
         else:
             kind, detail, trips = "", operation, False
@@ -290,7 +273,7 @@ class Executor:
                 lane.circuit.answered()
             action.attempts.append(Attempt(started_at, self._clock.now(), kind, detail))
 
-    async def _pause(self, lane: _Lane, real_s: float) -> None:
+    async def _pause(self, lane: Lane, real_s: float) -> None:
         """Wait, unless something newer makes waiting pointless."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(real_s):
@@ -298,18 +281,21 @@ class Executor:
 
     # --- confirmation ----------------------------------------------------------------------
 
-    async def _confirm(self, lane: _Lane, action: _Action) -> None:
+    async def _confirm(self, lane: Lane, action: Action) -> None:
         loop = asyncio.get_running_loop()
         limit = call_timeout_real_s(self._clock)
         poll = max(self._clock.real_seconds(CONFIRM_POLL_S), POLL_REAL_FLOOR_S)
         deadline = loop.time() + self._clock.real_seconds(self._settings.confirm_timeout_s)
         while True:
             # Failures to read are waited out: the order has been accepted.
-            with contextlib.suppress(CallError):
-                report = await bounded(action.provider.read(), limit)
-                if _settled(report, action.decision):
-                    await self._end(action, ActionStatus.CONFIRMED)
-                    return
+            report = await self._read_patiently(lane, action.provider, limit)
+            if report is not None and _settled(report, action.decision):
+                await self._end(action, ActionStatus.CONFIRMED)
+                return
+            if report is not None and report.short and report.ready < action.decision.desired:
+                # The order stands; that its replicas do not come is known before the time is up.
+                await self._end(action, ActionStatus.GIVEN_UP, "no_capacity")
+                return
             if lane.interrupt.is_set():
                 cause = "stopping" if self._stopping else "superseded"
                 await self._end(action, ActionStatus.GIVEN_UP, cause)
@@ -319,9 +305,20 @@ class Executor:
                 return
             await self._pause(lane, poll)
 
+    async def _read_patiently(
+        self, lane: Lane, provider: Provider, limit_real_s: float
+    ) -> PoolReport | None:
+        if lane.patience_left_s(self._clock.monotonic()):
+            return None
+        try:
+            return await bounded(provider.read(), limit_real_s)
+        except CallError as error:
+            lane.heed(error, self._clock.monotonic())
+            return None
+
     # --- telling ---------------------------------------------------------------------------
 
-    async def _end(self, action: _Action, status: ActionStatus, cause: str = "") -> None:
+    async def _end(self, action: Action, status: ActionStatus, cause: str = "") -> None:
         startup_s = None
         grew = action.decision.desired > action.decision.current
         if status is ActionStatus.CONFIRMED and grew and action.ordered_at is not None:

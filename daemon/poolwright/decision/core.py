@@ -12,7 +12,7 @@ from poolwright.decision.fleet import claim_of, share_out
 from poolwright.decision.folding import fold, take_over
 from poolwright.decision.forgetting import forget_names
 from poolwright.decision.memory import PoolMemory
-from poolwright.decision.seeing import assessments_of, loads_of, plan_of, signals_of
+from poolwright.decision.seeing import assessments_of, idleness_of, loads_of, plan_of, signals_of
 from poolwright.decision.state import CoreState, known_count, other_cost, report_of, use_rules
 from poolwright.model.decision import Decision, FleetRoom, PoolInputs
 from poolwright.model.rule import ServiceRule
@@ -85,6 +85,7 @@ def _decide_service(
             None if planned is None else planned.share,
             None if planned is None else planned.advantage,
             rooms.get(pool.name),
+            idleness=idleness_of(state, service, pool, report, tick.at),
         )
         memory = state.memories.get(pool.name, PoolMemory())
         loads = partial(loads_of, state, service.service, pool.name, tick.at)

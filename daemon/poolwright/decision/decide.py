@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from poolwright.decision.draining import least_loaded
-from poolwright.decision.limits import Draft, apply_limits, asked_back, claim, give_back, keeps
+from poolwright.decision.idling import fold_quiet
+from poolwright.decision.limits import (
+    AT_REST,
+    ORDER,
+    Draft,
+    apply_limits,
+    asked_back,
+    claim,
+    give_back,
+    keeps,
+)
 from poolwright.decision.memory import (
     Command,
     Leaving,
@@ -26,6 +36,8 @@ from poolwright.decision.memory import (
     fold_wish,
     last_count,
 )
+from poolwright.decision.merging import case_of, change_reason, holding, merge
+from poolwright.decision.outside import fold_ours
 from poolwright.model.decision import (
     Decision,
     LimitEffect,
@@ -54,6 +66,8 @@ class Verdict:
     reason: Reason
     proposals: tuple[Proposal, ...]
     limits: tuple[LimitEffect, ...]
+    left_at: int | None = None
+    """The count before somebody else changed it, where somebody has."""
 
 
 def decide_pool(
@@ -89,9 +103,18 @@ def decide_pool(
     )
     memory = replace(memory, recorded=recorded)
     if decision.acts:
-        command = Command(verdict.desired, inputs.at, decision.id, memory.last_change_at)
+        # A step on the way back is not yet what is to be kept.
+        restoring = verdict.reason is Reason.RESTORED
+        ours = verdict.left_at if restoring else verdict.desired
+        command = Command(
+            verdict.desired,
+            inputs.at,
+            decision.id,
+            memory.last_change_at,
+            ours_before=memory.ours,
+        )
         memory = fold_count(
-            replace(memory, command=command, last_change_at=inputs.at),
+            replace(memory, command=command, last_change_at=inputs.at, ours=ours),
             verdict.desired,
             inputs.at,
             _reach_s(service),
@@ -126,13 +149,12 @@ def _judge(
     if memory.counts and memory.counts[-1][1] != current:
         memory = replace(memory, last_change_at=inputs.at)
     memory = fold_count(memory, current, inputs.at, _reach_s(service))
-    proposals, trigger_memory = _propose(service, pool, inputs, memory, current)
+    memory, changed = fold_ours(service, pool, memory, report)
+    memory = fold_quiet(memory, inputs)
+    case = case_of(service, pool, inputs, memory, current, changed)
+    proposals, trigger_memory = _propose(service, pool, inputs, memory, case.basis)
     blind = tuple(sorted({name for proposal in proposals for name in proposal.blind}))
-    wishes = [p.replicas for p in proposals if p.replicas is not None]
-    merged = max(wishes, default=current)
-    if all(p.kind == "forecast" for p in proposals if p.replicas is not None):
-        # A floor alone is no reason to shrink.
-        merged = max(merged, current)
+    merged = merge(case, proposals)
     wanted = min(max(merged, pool.min_replicas), pool.max_replicas)
     memory = replace(
         fold_wish(
@@ -148,11 +170,13 @@ def _judge(
     if wanted != merged:
         detail = f"{pool.min_replicas} to {pool.max_replicas} replicas"
         effects = (LimitEffect(Reason.BOUNDS, merged, wanted, detail),)
-    draft = Draft(service, pool, inputs, memory, current, wanted, blind, _advantage(pool, inputs))
+    reasons = blind, _advantage(pool, inputs), case.alarmed
+    draft = Draft(service, pool, inputs, memory, current, wanted, *reasons)
     told_fleet = claim(draft) if wanted > current else wanted, keeps(draft)
     if told_fleet != (memory.wish, memory.keeps):
         memory = replace(memory, wish=told_fleet[0], keeps=told_fleet[1])
-    desired, limited = apply_limits(draft)
+    # To have been idle for so long, or to be needed at zero, is as stable as a wish can be.
+    desired, limited = apply_limits(draft, AT_REST if case.resting or case.waking else ORDER)
     effects += limited
     asked = asked_back(draft, desired)
     if asked is not None:
@@ -161,15 +185,16 @@ def _judge(
         wanted = asked.after
     if desired != current:
         outcome = _change_outcome(service, up=desired > current)
-        if asked is not None:
-            reason = asked.limit
-        else:
-            reason = Reason.BOUNDS if merged == current else Reason.PROPOSED
+        reason = change_reason(case, merged) if asked is None else asked.limit
+    elif (held := holding(case, wanted)) is not None:
+        outcome, reason = held
     else:
+        opinion = any(p.replicas is not None for p in proposals)
         outcome, reason = _hold_reason(
-            opinion=bool(wishes), blind=bool(blind), wanted=wanted, desired=desired, effects=effects
+            opinion=opinion, blind=bool(blind), wanted=wanted, desired=desired, effects=effects
         )
-    return Verdict(current, desired, outcome, reason, proposals, effects), memory
+    left_at = None if changed is None else changed.left_at
+    return Verdict(current, desired, outcome, reason, proposals, effects, left_at), memory
 
 
 def _advantage(pool: PoolRule, inputs: PoolInputs) -> str:
@@ -248,6 +273,8 @@ def _decision(verdict: Verdict, pool: PoolRule, inputs: PoolInputs, memory: byte
         "cost_usd_per_hour": None if price is None else price * verdict.desired,
         "other_cost_usd_per_hour": inputs.other_cost_usd_per_hour,
     }
+    if verdict.left_at is not None:
+        evidence["left_at"] = float(verdict.left_at)
     return Decision(
         id=digest.hexdigest()[:32],
         at=inputs.at,

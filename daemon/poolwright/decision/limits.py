@@ -29,6 +29,8 @@ class Draft:
     blind: tuple[str, ...]
     advantage: str = ""
     """Why an accelerator may not grow; empty when it may."""
+    alarmed: int | None = None
+    """The count that somebody else has changed, where the pool is left alone then."""
 
 
 Limit = Callable[[Draft], LimitEffect | None]
@@ -51,6 +53,17 @@ def apply_limits(
 
 def _hold(draft: Draft, limit: Reason, detail: str) -> LimitEffect:
     return LimitEffect(limit, draft.wanted, draft.current, detail)
+
+
+def outside(draft: Draft) -> LimitEffect | None:
+    """What somebody else set is left alone where the rule says so."""
+    if draft.alarmed is None:
+        return None
+    detail = (
+        f"somebody else set {draft.current}, it was left at {draft.alarmed}; set it back, or accept"
+        " it with outside_change: adopt"
+    )
+    return _hold(draft, Reason.CHANGED_OUTSIDE, detail)
 
 
 def health(draft: Draft) -> LimitEffect | None:
@@ -250,6 +263,7 @@ def provider(draft: Draft) -> LimitEffect | None:
 
 
 ORDER: tuple[Limit, ...] = (
+    outside,
     health,
     freeze,
     pause,
@@ -262,6 +276,16 @@ ORDER: tuple[Limit, ...] = (
     fleet,
     provider,
 )
-KEEPING: tuple[Limit, ...] = (health, freeze, pause)
+AT_REST: tuple[Limit, ...] = tuple(limit for limit in ORDER if limit is not stabilise)
+KEEPING: tuple[Limit, ...] = (outside, health, freeze, pause)
 GIVING_BACK: tuple[Limit, ...] = (*KEEPING, cooldown, step, provider)
-CLAIMING: tuple[Limit, ...] = (freeze, pause, advantage, stabilise, budget, stock, provider)
+CLAIMING: tuple[Limit, ...] = (
+    outside,
+    freeze,
+    pause,
+    advantage,
+    stabilise,
+    budget,
+    stock,
+    provider,
+)

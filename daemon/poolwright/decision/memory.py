@@ -37,6 +37,8 @@ class Command:
     changed_before_at: float | None
     """The pool's last change before this one: what a refusal goes back to."""
     in_flight: bool = False
+    ours_before: int | None = None
+    """The pool's `ours` before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,10 @@ class PoolMemory:
     """The last measured start-up times, at most 20."""
     leaving: tuple[Leaving, ...] = ()
     """What was told to go within the last `LEAVING_S`, the newest last."""
+    ours: int | None = None
+    """The count that was last set, or accepted, by the rules; None: the next report's will be."""
+    quiet_since: float | None = None
+    """Since when the pool has had nothing to do, without a break; None: it has, or may have."""
 
 
 _decode = msgspec.json.Decoder(PoolMemory)
@@ -113,9 +119,7 @@ def current_count(memory: PoolMemory, report: PoolReport) -> int:
     return report.desired
 
 
-def fold_action(  # noqa: PLR0911  one line a status
-    memory: PoolMemory, action: ActionReport
-) -> PoolMemory:
+def fold_action(memory: PoolMemory, action: ActionReport) -> PoolMemory:
     """What an action's progress changes in the pool's memory."""
     if action.startup_s is not None:
         memory = replace(memory, startup_s=(*memory.startup_s, action.startup_s)[-20:])
@@ -137,30 +141,44 @@ def fold_action(  # noqa: PLR0911  one line a status
                 failing_until=None,
                 failures=0,
             )
-        case ActionStatus.REFUSED if action.cause == "no_capacity":
-            wait_s = min(STOCK_BACKOFF_S * 2 ** min(memory.stock_failures, 8), STOCK_BACKOFF_MAX_S)
-            return replace(
-                _undo(memory, command),
-                stock_until=action.at + wait_s,
-                stock_failures=memory.stock_failures + 1,
-            )
-        case ActionStatus.GIVEN_UP if action.cause in KEPT_CAUSES:
-            return replace(memory, command=None)
         case ActionStatus.REFUSED | ActionStatus.GIVEN_UP:
-            wait_s = min(FAILURE_BACKOFF_S * 2 ** min(memory.failures, 8), FAILURE_BACKOFF_MAX_S)
-            return replace(
-                _undo(memory, command),
-                failing_until=action.at + wait_s,
-                failures=memory.failures + 1,
-            )
+            return _fold_failure(memory, command, action)
         case ActionStatus.CONFIRMED:
             return memory
         case _:
             assert_never(action.status)
 
 
+def _fold_failure(memory: PoolMemory, command: Command, action: ActionReport) -> PoolMemory:
+    given_up = action.status is ActionStatus.GIVEN_UP
+    if given_up and action.cause in KEPT_CAUSES:
+        return replace(memory, command=None, ours=None)
+    if action.cause == "no_capacity":
+        # Where the order was taken it stands: the provider says that its replicas do not come.
+        return replace(
+            memory if given_up else _undo(memory, command),
+            stock_until=action.at
+            + _backoff_s(memory.stock_failures, STOCK_BACKOFF_S, STOCK_BACKOFF_MAX_S),
+            stock_failures=memory.stock_failures + 1,
+        )
+    undone = _undo(memory, command)
+    if action.cause == "changed_outside":
+        undone = replace(undone, ours=command.ours_before)
+    return replace(
+        undone,
+        failing_until=action.at
+        + _backoff_s(memory.failures, FAILURE_BACKOFF_S, FAILURE_BACKOFF_MAX_S),
+        failures=memory.failures + 1,
+    )
+
+
+def _backoff_s(failures: int, first_s: float, most_s: float) -> float:
+    return min(first_s * 2.0 ** min(failures, 8), most_s)
+
+
 def _never_happened(action: ActionReport) -> bool:
-    given_up = action.status is ActionStatus.GIVEN_UP and action.cause not in KEPT_CAUSES
+    kept = KEPT_CAUSES | {"no_capacity"}
+    given_up = action.status is ActionStatus.GIVEN_UP and action.cause not in kept
     return given_up or action.status is ActionStatus.REFUSED
 
 
@@ -172,11 +190,20 @@ def fold_leaving(memory: PoolMemory, at: float) -> PoolMemory:
 
 
 def _undo(memory: PoolMemory, command: Command) -> PoolMemory:
-    """A change that never happened starts no cooldown and fills no step window."""
+    """A change that never happened starts no cooldown and fills no step window.
+
+    What the target has now, perhaps a part of what was asked, is nobody else's doing.
+    """
     counts = memory.counts
     if len(counts) > 1 and counts[-1][1] == command.count:
         counts = counts[:-1]
-    return replace(memory, command=None, counts=counts, last_change_at=command.changed_before_at)
+    return replace(
+        memory,
+        command=None,
+        counts=counts,
+        last_change_at=command.changed_before_at,
+        ours=None,
+    )
 
 
 def fold_count(memory: PoolMemory, count: int, at: float, keep_s: float) -> PoolMemory:
@@ -209,8 +236,17 @@ def fold_wish(
 def observe_anew(memory: PoolMemory, at: float) -> PoolMemory:
     """Memory of a pool that comes back at `at`: after an absence it observes from the start.
 
-    Cooldowns, counts and back-offs stay, whoever changed the pool.
+    Cooldowns, counts and back-offs stay, whoever changed the pool; another instance may have.
     """
     if memory.highest and at - memory.highest[-1][0] <= ABSENCE_S:
         return memory
-    return replace(memory, highest=(), lowest=(), observed_since=None, triggers={}, wish=None)
+    return replace(
+        memory,
+        highest=(),
+        lowest=(),
+        observed_since=None,
+        triggers={},
+        wish=None,
+        ours=None,
+        quiet_since=None,
+    )

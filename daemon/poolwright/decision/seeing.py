@@ -8,7 +8,7 @@ from poolwright.capacity.mix import Plan
 from poolwright.decision.memory import PoolMemory
 from poolwright.decision.state import LEARNED, CoreState, other_cost, report_of, told
 from poolwright.model.assessment import Assessment
-from poolwright.model.decision import ReplicaLoad
+from poolwright.model.decision import Idleness, ReplicaLoad
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, ServiceRule
 from poolwright.model.signal import Signal, SignalStatus, Unhealthy
@@ -90,11 +90,14 @@ def plan_of(state: CoreState, service: ServiceRule, at: float) -> Plan:
     for pool in service.pools:
         report = report_of(state, pool, at)
         if report is not None:
-            reports[pool.name] = report
+            # What the provider says will not come is not counted on.
+            reports[pool.name] = replace(report, starting=0) if report.short else report
         until = state.memories.get(pool.name, PoolMemory()).stock_until
         out_of_stock = until is not None and at < until and report is not None
-        there = 0 if report is None else report.ready + report.starting
-        most[pool.name] = min(pool.max_replicas, there) if out_of_stock else pool.max_replicas
+        seen = reports.get(pool.name)
+        there = 0 if seen is None else seen.ready + seen.starting
+        short = out_of_stock or (seen is not None and bool(seen.short))
+        most[pool.name] = min(pool.max_replicas, there) if short else pool.max_replicas
     return learner.plan(service, reports, most, at)
 
 
@@ -110,6 +113,22 @@ def assessments_of(
         if isinstance(trigger, LEARNED)
     ]
     return tuple(assessment for assessment in found if assessment is not None)
+
+
+def idleness_of(
+    state: CoreState, service: ServiceRule, pool: PoolRule, report: PoolReport | None, at: float
+) -> Idleness | None:
+    """What tells whether the pool has anything to do; None of one that never goes to zero."""
+    if pool.zero_after_s is None:
+        return None
+    loads = list(loads_of(state, service.service, pool.name, at))
+    quiet = (
+        report is not None
+        and 0 < report.ready <= len(loads)
+        and not report.starting
+        and all(load.running == load.waiting == 0.0 for load in loads)
+    )
+    return Idleness(quiet, state.store.asked_at(service.service))
 
 
 def loads_of(state: CoreState, service: str, pool: str, at: float) -> Iterator[ReplicaLoad]:

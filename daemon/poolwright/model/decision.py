@@ -49,6 +49,14 @@ class Reason(StrEnum):
     """As FLEET_BUDGET, of a kind of replica that several pools share."""
     PROVIDER_FAILING = "provider_failing"
     """The last action was refused or given up; the next waits for a back-off."""
+    IDLE = "idle"
+    """Nobody has asked for as long as the pool waits before it goes to zero, or stays there."""
+    WOKEN = "woken"
+    """A request came while the pool was at zero."""
+    CHANGED_OUTSIDE = "changed_outside"
+    """Somebody else set the count, and the rule says that the pool is left alone then."""
+    RESTORED = "restored"
+    """Somebody else set the count, and the rule says that it goes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,16 @@ class ReplicaLoad:
 
 
 @dataclass(frozen=True, slots=True)
+class Idleness:
+    """What tells whether a pool that may go to zero has anything to do."""
+
+    quiet: bool
+    """Every replica is ready, has reported lately, and has nothing running or waiting."""
+    asked_at: float | None
+    """When the newest request of the service came or ended; None: none was ever seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class PoolInputs:
     """What one pool's decision saw, beside its memory and the rules of that revision."""
 
@@ -126,6 +144,8 @@ class PoolInputs:
     that it made no difference to."""
     least_loaded: tuple[ReplicaLoad, ...] = ()
     """Of a decision to scale down: the replicas that go first, at most as many as go."""
+    idleness: Idleness | None = None
+    """Of a pool that may go to zero when nobody asks."""
 
 
 @dataclass(frozen=True, slots=True)

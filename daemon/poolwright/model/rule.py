@@ -50,6 +50,17 @@ class AdvantageRule:
     min_utilisation: float = 0.6
 
 
+class OutsideChange(StrEnum):
+    """What happens when somebody else sets the pool's count."""
+
+    ADOPT = "adopt"
+    """The new count is where the next decision starts from."""
+    RESTORE = "restore"
+    """The count goes back to what Poolwright left it at, at the pace of the limits."""
+    ALARM = "alarm"
+    """The pool is left alone, and said to be, until the count is back or the rule is another."""
+
+
 @dataclass(frozen=True, slots=True)
 class PoolRule:
     name: str
@@ -67,6 +78,9 @@ class PoolRule:
     """Request classes; empty: all of the service."""
     profile: Profile | None = None
     advantage: AdvantageRule | None = None
+    zero_after_s: float | None = None
+    """Without a request for so long, the pool goes to zero; None: never for want of requests."""
+    outside_change: OutsideChange = OutsideChange.ADOPT
 
 
 @dataclass(frozen=True, slots=True)

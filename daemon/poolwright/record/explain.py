@@ -52,6 +52,9 @@ def explain(
         _add(shown, signal_line(signal, signals.get(signal.name)))
     pool = _add(tree, "pool")
     _add(pool, replicas(decision))
+    left_at = decision.evidence.get("left_at")
+    if isinstance(left_at, float):
+        _add(pool, f"somebody else changed the count: it was left at {left_at:g}")
     cost = decision.evidence.get("cost_usd_per_hour")
     if cost is not None:
         _add(pool, f"costs {cost:g} USD/h at {decision.desired} replicas")

@@ -61,6 +61,12 @@ class DaemonMetrics:
         self._checks = gauge("checks", "Evaluations that found nothing new.")
         self._late = gauge("late_samples", "Samples too late for their windows.")
         self._replicas = gauge("replicas", "Replicas by state.", "pool", "state")
+        self._outside = gauge(
+            "pool_changed_outside", "1 while somebody else has set the count.", "pool"
+        )
+        self._short = gauge(
+            "pool_short", "1 while the provider says that ordered replicas do not come.", "pool"
+        )
         self._age = gauge("telemetry_age_seconds", "Age of the newest sample.")
         self._lag = gauge("consumer_lag_messages", "Messages not consumed yet.", "partition")
         self._failed = gauge("rules_reload_failed", "1 while the newest rules are refused.")
@@ -111,6 +117,7 @@ class DaemonMetrics:
         self._decisions.labels(
             decision.service, decision.pool, decision.outcome.value, decision.reason.value
         ).inc()
+        self._outside.labels(decision.pool).set("left_at" in decision.evidence)
         self._learned.note(decision)
 
     def called(self, operation: str, seconds: float, error: str) -> None:
@@ -140,6 +147,7 @@ class DaemonMetrics:
             self._replicas.labels(pool, "ready").set(report.ready)
             self._replicas.labels(pool, "starting").set(report.starting)
             self._replicas.labels(pool, "desired").set(report.desired)
+            self._short.labels(pool).set(bool(report.short))
         for partition, messages in lag.items():
             self._lag.labels(partition).set(messages)
 

@@ -22,6 +22,10 @@ REASONS: dict[Reason, str] = {
     Reason.FLEET_BUDGET: "the budget that all services share leaves this pool no more",
     Reason.FLEET_STOCK: "the stock that several pools share leaves this pool no more",
     Reason.PROVIDER_FAILING: "the last action failed and the next one waits",
+    Reason.IDLE: "nobody has asked for as long as the pool waits before it goes to zero",
+    Reason.WOKEN: "a request came while the pool was at zero",
+    Reason.CHANGED_OUTSIDE: "somebody else set the count, and the pool is left alone",
+    Reason.RESTORED: "somebody else set the count, and it goes back",
 }
 OUTCOMES: dict[Outcome, str] = {
     Outcome.SCALE_UP: "scaled up",
@@ -39,6 +43,7 @@ CAUSES: dict[str, str] = {
     "gone": "the provider does not know the target",
     "mode_advise": "the rule file says mode: advise",
     "mode_paused": "the rule file says mode: paused",
+    "invalid": "the provider does not take the order as it is",
     "no_capacity": "the provider had no capacity",
     "not_owned": "another instance controls the service now",
     "not_ready_in_time": "the replicas were not ready in time",

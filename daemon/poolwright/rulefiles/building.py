@@ -141,6 +141,8 @@ def _pool(p: PoolShape) -> PoolRule:
         if r
         else None,
         AdvantageRule(a.economic, a.performance, a.held_for, a.min_utilisation) if a else None,
+        p.replicas.zero_after,
+        p.outside_change,
     )
 
 

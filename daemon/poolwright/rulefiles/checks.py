@@ -124,11 +124,24 @@ def _check_pool(
     if pool.replicas.min > pool.replicas.max:
         message = f"min {pool.replicas.min} is above max {pool.replicas.max}"
         document.add((*path, "replicas", "min"), message, "lower min or raise max")
+    _check_zero_after(document, path, pool)
     if pool.role is PoolRole.ACCELERATOR and not document.has((*path, "advantage")):
         hint = "say when it may grow: advantage: {economic: 15%}"
         document.add(path, f"accelerator pool `{pool.name}` has no advantage", hint)
     for j, name in enumerate(pool.serves):
         _check_name(document, (*path, "serves", j), "class", name, names.classes)
+
+
+def _check_zero_after(document: Document, path: Path, pool: PoolShape) -> None:
+    if pool.replicas.zero_after is None or document.is_broken((*path, "replicas")):
+        return
+    key = (*path, "replicas", "zero_after")
+    if pool.replicas.min > 0:
+        message = f"the pool never goes to zero: its min is {pool.replicas.min}"
+        document.add(key, message, "write min: 0, or leave zero_after out")
+    if pool.role is PoolRole.ACCELERATOR:
+        message = "an accelerator is released by the plan over all pools"
+        document.add(key, message, "leave zero_after out; it goes when it has no advantage")
 
 
 def _check_classes(document: Document, rules: RuleFile, names: Names) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from poolwright.model.rule import Amount, Mode, PoolRole
+from poolwright.model.rule import Amount, Mode, OutsideChange, PoolRole
 from poolwright.model.sample import ARRIVAL_METRICS, REPLICA_METRICS, REQUEST_METRICS
 from poolwright.rulefiles import quantities
 
@@ -126,6 +126,8 @@ class Bounds(Shape, title="Bounds"):
     """Fewest replicas."""
     max: Count
     """Most replicas."""
+    zero_after: Seconds | None = None
+    """Without a request for so long it goes to zero; the next one wakes it. Needs `min: 0`."""
 
 
 class ProfileShape(Shape, title="Profile"):
@@ -190,6 +192,8 @@ class PoolShape(Shape, title="Pool"):
     """Names of `classes`; none: all of them."""
     profile: ProfileShape | None = None
     advantage: AdvantageShape | None = None
+    outside_change: OutsideChange = OutsideChange.ADOPT
+    """When somebody else sets the count: `adopt` it, `restore` ours, or `alarm` and hands off."""
 
 
 class SignalShape(Shape, title="Signal"):

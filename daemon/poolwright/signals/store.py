@@ -178,6 +178,12 @@ class WindowStore:
             return self._request(rule, owner, at, expected_replicas)
         return self._arrival(rule, service_id, at)
 
+    def asked_at(self, service: str) -> float | None:
+        """When the newest request of the service came or ended, as far as telemetry tells."""
+        number = self._number(service)
+        known = [at for newest in self._newest[:2] if (at := newest.get(number)) is not None]
+        return max(known, default=None)
+
     def newest_gauges(self, service: str, pool: str, at: float) -> list[tuple[str, list[float]]]:
         """Replicas of a pool that reported lately, each with time and REPLICA_METRICS of then."""
         found = self._replicas.newest((self._number(service), self._number(pool)), at)
