@@ -223,6 +223,15 @@ def test_one_decision_is_a_tree_with_each_call_once(journal) -> None:
     assert page(journal, "last", 120) == text
 
 
+def test_why_ordered_replicas_do_not_come_is_in_the_providers_words(journal) -> None:
+    up = decision(60, 7)
+    report = replace(up.inputs.report, ready=5, starting=2, short="no H100 in zone b [429]")
+    tell(journal, replace(up, inputs=replace(up.inputs, report=report)))
+    said = "ordered replicas do not come: no H100 in zone b [429]"
+    assert f"short {said}" in page(journal)
+    assert f"5 ready, 2 starting, told 7 (reported 0 s before); {said}" in page(journal, up.id, 200)
+
+
 def test_for_machines_and_for_nothing(journal, capsys) -> None:
     tell(journal, decision(60, 7))
     out = Console()

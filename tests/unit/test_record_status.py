@@ -16,6 +16,7 @@ POOL: dict[str, Any] = {
     "ready": 2,
     "starting": 1,
     "desired": 3,
+    "short": "",
     "min": 2,
     "max": 24,
     "outcome": "scale_up",
@@ -85,6 +86,11 @@ def test_all_is_well() -> None:
         ({"ingest_behind": True}, "it is behind, so nothing scales down"),
         ({"pools": [POOL | {"owned": False}]}, "another instance controls this service"),
         ({"pools": [POOL | {"outcome": None, "ready": None}]}, "none yet"),
+        (
+            {"pools": [POOL | {"short": "quota [8 of 8] reached"}]},
+            "ordered replicas do not come: quota [8 of 8] reached",
+        ),
+        ({"pools": [POOL | {"short": None}]}, "scaled up from 2 to 3, 12 s ago"),
         (
             {"pools": [POOL | {"outcome": "hold", "reason": "new", "decided_to": 2}]},
             "held at 2, 12 s ago: new (new)",

@@ -83,7 +83,7 @@ def _pool(look: Look) -> Iterator[RenderableType]:
     verdict = look.verdict.value
     yield Text.assemble("  ", (look.pool.name, "bold"), ": ", (verdict, STYLES[verdict]))
     facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
+    facts.add_column(no_wrap=True, min_width=len(Verdict.UNANSWERED))
     facts.add_column(overflow="fold")
     facts.add_row(Text(look.pool.provider), Text(in_words(look.pool.target)))
     facts.add_row(Text("replicas"), Text(_counts(look)))
@@ -137,7 +137,7 @@ def _ahead(look: Look) -> Line | None:
         return None
     why = f"{REASONS[made.reason]} ({made.reason})"
     if made.desired == made.current:
-        then = f"holds it at {made.current} until telemetry comes: {why}"
+        then = f"holds it at {made.current} for now: {why}"
     elif made.outcome is Outcome.ADVISE:
         then = f"advises {made.desired} at once and sets nothing: {why}"
     else:

@@ -129,9 +129,10 @@ def replicas(decision: Decision) -> str:
         return "unknown: the provider has not reported"
     age_s = decision.at - report.at
     going = f", {report.terminating} going" if report.terminating else ""
+    short = f"; ordered replicas do not come: {report.short}" if report.short else ""
     return (
         f"{report.ready} ready, {report.starting} starting{going}, told {report.desired}"
-        f" (reported {age_s:.0f} s before)"
+        f" (reported {age_s:.0f} s before){short}"
     )
 
 

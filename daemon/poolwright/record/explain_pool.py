@@ -138,6 +138,9 @@ def _now(story: PoolStory, now: float, rule: ServiceRule | None) -> Iterator[Row
             yield "limit", limit_line(effect)
     else:
         yield "under way", f"{headline(latest)}, decided {ago(now - latest.at)}"
+    report = latest.inputs.report
+    if report is not None and report.short:
+        yield "short", f"ordered replicas do not come: {report.short}"
     if rule is not None and rule.mode is not Mode.ACT:
         yield "mode", f"{rule.mode}: nothing is changed whatever the triggers ask for"
 

@@ -43,7 +43,7 @@ def _service(service: str, pools: Iterable[Body], now: float) -> Table:
             pool["pool"],
             *(_text(pool[key]) for key in ("ready", "starting", "desired")),
             f"{pool['min']} to {pool['max']}",
-            Text("\n".join([_last(pool, now), *_learned(pool)])),
+            Text("\n".join([_last(pool, now), *_short(pool), *_learned(pool)])),
         )
     table.title = f"{service}, mode {mode}"
     return table
@@ -65,6 +65,12 @@ def _last(pool: Body, now: float) -> str:
         change += " replicas"
     reason = REASONS.get(pool["reason"], pool["reason"])
     return f"{outcome} {change}, {ago(now - pool['decided_at'])}: {reason} ({pool['reason']})"
+
+
+def _short(pool: Body) -> Iterator[str]:
+    """The provider's own words; null where nothing is known of the pool."""
+    if pool["short"]:
+        yield f"ordered replicas do not come: {pool['short']}"
 
 
 def _learned(pool: Body) -> Iterator[str]:

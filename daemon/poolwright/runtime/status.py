@@ -57,6 +57,7 @@ def _pool(
         "ready": None if report is None else report.ready,
         "starting": None if report is None else report.starting,
         "desired": None if report is None else report.desired,
+        "short": None if report is None else report.short,
         "reported_at": None if report is None else report.at,
         "min": pool.min_replicas,
         "max": pool.max_replicas,
