@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 ACTION_DEADLINE_S: Final = 30.0
 CONFIRM_TIMEOUT_S: Final = 900.0
 """Of an action, unless set otherwise; replays go by these."""
+REPORT_INTERVAL_S: Final = 5.0
+"""How often providers are asked for their counts, unless set otherwise; replays go by it."""
 
 
 class KafkaSettings(BaseModel):
@@ -92,6 +94,8 @@ class Settings(BaseSettings):
     http_port: int = 9464
     simulated_url: str = "http://127.0.0.1:9465"
     tick_interval_s: float = Field(default=1.0, gt=0)
+    report_interval_s: float = Field(default=REPORT_INTERVAL_S, gt=0, le=60)
+    """How often each pool's provider is asked for its counts; longer where an API counts calls."""
     checkpoint_interval_s: float = Field(default=5.0, gt=0)
     action_deadline_s: float = Field(default=ACTION_DEADLINE_S, gt=0)
     confirm_timeout_s: float = Field(default=CONFIRM_TIMEOUT_S, gt=0)

@@ -30,7 +30,8 @@ T = TypeVar("T")
 OnReport = Callable[[ActionReport, Sequence[Attempt]], Awaitable[None]]
 MayAct = Callable[[Decision], str | None]
 
-CONFIRM_POLL_S: Final = 2.0
+CONFIRM_POLLS: Final = 2
+"""Reads of a pool whose order is to be confirmed, in an interval of reports."""
 PATIENCE_REAL_S: Final = 1.0
 """How long the reports of all pools wait for the slowest of them."""
 POLL_REAL_FLOOR_S: Final = 0.02
@@ -284,7 +285,8 @@ class Executor:
     async def _confirm(self, lane: Lane, action: Action) -> None:
         loop = asyncio.get_running_loop()
         limit = call_timeout_real_s(self._clock)
-        poll = max(self._clock.real_seconds(CONFIRM_POLL_S), POLL_REAL_FLOOR_S)
+        poll_s = self._settings.report_interval_s / CONFIRM_POLLS
+        poll = max(self._clock.real_seconds(poll_s), POLL_REAL_FLOOR_S)
         deadline = loop.time() + self._clock.real_seconds(self._settings.confirm_timeout_s)
         while True:
             # Failures to read are waited out: the order has been accepted.

@@ -41,7 +41,6 @@ from poolwright.record.retention import forget_old
 from poolwright.record.traces import Tracing
 from poolwright.runtime import checkpoints, notify
 from poolwright.runtime.status import pools_body, source_body
-from poolwright.runtime.timekeeping import REPORT_EVERY_S
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
 from poolwright.telemetry.source import Fetched, KafkaSource
@@ -284,7 +283,7 @@ class Daemon:
     async def _report_loop(self) -> None:
         while True:
             self._reports.extend(await self.executor.poll_reports())
-            await asyncio.sleep(self.clock.real_seconds(REPORT_EVERY_S))
+            await asyncio.sleep(self.clock.real_seconds(self.settings.report_interval_s))
 
     async def _checkpoint_loop(self) -> None:
         while True:

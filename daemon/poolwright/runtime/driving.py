@@ -9,7 +9,7 @@ from poolwright.controller import Controller
 from poolwright.model.decision import Decision
 from poolwright.model.rule import RuleSet, ServiceRule
 from poolwright.runtime.orders import Orders
-from poolwright.runtime.timekeeping import REPORT_EVERY_S
+from poolwright.settings import REPORT_INTERVAL_S
 from poolwright.simulation.plant import Event, Plant
 
 
@@ -36,7 +36,7 @@ class Driver:
             controller.ingest([msgspec.json.encode(events)])
         for action in orders.advance(at):
             controller.acted(action)
-        if at % REPORT_EVERY_S < 1.0:
+        if at % REPORT_INTERVAL_S < 1.0:
             self._report(at)
         for decision in controller.decide(at):
             self.decisions.append(decision)

@@ -1,12 +1,7 @@
 """The clock that the settings ask for, and what the daemon and replays do at the same pace."""
 
-from typing import Final
-
 from poolwright.clock import Clock, ScaledClock, SystemClock
 from poolwright.settings import ClockSettings
-
-REPORT_EVERY_S: Final = 5.0
-"""How often the providers are asked for their counts."""
 
 
 def make_clock(settings: ClockSettings) -> Clock:
