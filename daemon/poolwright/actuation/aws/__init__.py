@@ -1,0 +1,1 @@
+"""What the providers of AWS share: calls and their meanings, targets, Auto Scaling groups."""
