@@ -36,6 +36,7 @@ limits:
   down: {{step: 1, per: 1m, stabilise: 2m}}
 """
 BUDGETED = f"{REACTIVE}  budget: 20 USD/h\n"
+RESTING = REACTIVE.replace("min: 2, max: 8", "min: 0, max: 8, zero_after: 2m")
 ADVISED = REACTIVE.replace("service: chat", "service: chat\nmode: advise")
 
 
@@ -59,6 +60,7 @@ SCENARIOS: dict[str, tuple[str, tuple[Fault, ...]]] = {
     "replica_dies": (REACTIVE, (LOST,)),
     "api_unreachable": (REACTIVE, (SILENT,)),
     "out_of_stock": (REACTIVE, (EMPTY,)),
+    "resting": (RESTING, ()),
 }
 
 
