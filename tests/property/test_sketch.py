@@ -15,7 +15,9 @@ from poolwright.signals.sketch import (
     PER_OCTAVE,
     RELATIVE_ERROR,
     Sketch,
+    position,
     positions,
+    quantile_of,
 )
 
 SMALLEST, LARGEST = 2.0**LOWEST, 2.0**HIGHEST
@@ -62,6 +64,19 @@ def test_what_is_out_of_range_stays_on_its_side(values: list[float], percent: fl
         assert abs(found - wanted) <= SMALLEST
     elif wanted > LARGEST:
         assert found == max(values)
+
+
+@given(anything | bounds)
+def test_one_value_is_in_the_bucket_that_it_has_among_many(value: float) -> None:
+    assert position(value) == positions(np.array([value]))[0]
+
+
+@given(st.lists(anything | bounds, min_size=1), percents)
+def test_values_at_hand_have_the_quantile_of_their_sketch(
+    values: list[float], percent: float
+) -> None:
+    of_values = np.array(values)
+    assert quantile_of(of_values, percent) == Sketch.of(of_values).quantile(percent)
 
 
 @given(covered | bounds)

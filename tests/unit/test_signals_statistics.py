@@ -5,7 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from poolwright.signals.statistics import across_replicas, statistic
+from poolwright.signals.statistics import (
+    FEW,
+    IN_TURN,
+    across_replicas,
+    percentile,
+    statistic,
+    total,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +66,13 @@ def test_last_of_equal_times_does_not_depend_on_order() -> None:
 )
 def test_across(how: str, expected: float) -> None:
     assert across_replicas(how, [8.0, 1.0, 3.0]) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, IN_TURN, IN_TURN + 1, FEW, FEW + 1, 200])
+def test_plain_floats_have_the_digits_of_numpy(count: int) -> None:
+    random = np.random.default_rng(count)
+    for _ in range(200):
+        values = random.standard_normal(count) * 10.0 ** random.integers(-8, 8, count)
+        assert total(values) == float(values.sum())
+        for percent in (0.0, 5.0, 50.0, 95.0, 99.9, 100.0)[: 6 * min(count, 1)]:
+            assert percentile(values.tolist(), percent) == np.percentile(values, percent)

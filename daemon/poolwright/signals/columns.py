@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -92,8 +93,8 @@ class Columns:
 
     def within(self, since: float, until: float) -> slice:
         """The rows with since < at <= until, oldest first, until the next change."""
-        first, end = self._rows[: self._used, 0].searchsorted((since, until), "right").tolist()
-        return slice(first, end)
+        times = self._rows[: self._used, 0].data
+        return slice(bisect_right(times, since), bisect_right(times, until))
 
     def column(self, rows: slice, number: int) -> Floats:
         """A column of these rows, to be read before the next change; NaN where not told."""

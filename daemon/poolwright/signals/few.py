@@ -7,6 +7,7 @@ rest of it, those that it told before included. What a window says is the same t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import msgspec
@@ -119,13 +120,12 @@ class Few:
         if column is None:
             return None
         since = row * PANES
-        # As numbers of another kind these would have all keys copied.
-        between = np.array((since + first, since + end), np.int32)
-        start, stop = self._keys.searchsorted(between).tolist()
+        place = self._keys.data
+        start, stop = bisect_left(place, since + first), bisect_left(place, since + end)
         values = column[start:stop].astype(np.float64)
         keys, at = self._keys[start:stop], self._at[start:stop]
         untold = np.isnan(values)
-        if untold.any():
+        if np.count_nonzero(untold):
             told = ~untold
             values, keys, at = values[told], keys[told], at[told]
         if not len(values):

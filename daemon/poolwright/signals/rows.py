@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 
 from poolwright.model.sample import Bools
@@ -49,7 +51,8 @@ class Rows:
 
     def between(self, first: int, end: int) -> list[tuple[int, int]]:
         """Code and row of the series with first <= code < end, by code."""
-        start, stop = self._codes.searchsorted((first, end)).tolist()
+        codes = self._codes.data
+        start, stop = bisect_left(codes, first), bisect_left(codes, end)
         return list(
             zip(self._codes[start:stop].tolist(), self._rows[start:stop].tolist(), strict=True)
         )

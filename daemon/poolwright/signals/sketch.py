@@ -19,6 +19,7 @@ smallest value that at least p % of them do not exceed, which is what an SLO ask
 
 from dataclasses import dataclass
 from math import ceil, isqrt
+from struct import Struct
 from typing import Final, Self
 
 import numpy as np
@@ -57,6 +58,10 @@ _BELOW: Ints = _BOUNDS.searchsorted(_STARTS, "right") - 1
 _NEXT: Ints = _BOUNDS[_BELOW + 1]
 
 
+_DOUBLE, _LONG = Struct("<d"), Struct("<q")
+"""To read the bits of a float."""
+
+
 def _representatives() -> Floats:
     lower = np.append(
         np.ldexp((_BOUNDS[:-1] + _ONE) / _ONE, np.arange(LOWEST, HIGHEST)[:, None]).ravel(),
@@ -80,7 +85,20 @@ def positions(values: Floats) -> Ints:
     found = ((bits >> _FRACTION_BITS) - (1023 + LOWEST)) * PER_OCTAVE + 1
     found += _BELOW[leading]
     found += fraction >= _NEXT[leading]
-    return np.clip(found, 0, BUCKETS - 1, out=found)
+    # As np.clip, which takes longer than all of this where values are few.
+    np.maximum(found, 0, out=found)
+    np.minimum(found, BUCKETS - 1, out=found)
+    return found
+
+
+def position(value: float) -> int:
+    """The same of one value, without arrays."""
+    bits: int = _LONG.unpack(_DOUBLE.pack(value + 0.0))[0]
+    fraction = (bits - 1) & (_ONE - 1)
+    leading = fraction >> (_FRACTION_BITS - _SLICE_BITS)
+    found = ((bits - 1 >> _FRACTION_BITS) - (1023 + LOWEST)) * PER_OCTAVE + 1
+    found += int(_BELOW[leading]) + int(fraction >= _NEXT[leading])
+    return min(max(found, 0), BUCKETS - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +148,18 @@ def quantile(counts: Floats | Ints, percent: float, low: float, high: float) -> 
     if not len(used):
         return float("nan")
     up_to = counts[used].cumsum()
-    rank = max(ceil(percent * float(up_to[-1]) / 100), 1)
+    rank = _rank(percent, float(up_to[-1]))
     about = float(_REPRESENTATIVES[used[up_to.searchsorted(rank)]])
     return min(max(about, low), high)
+
+
+def quantile_of(values: Floats, percent: float) -> float:
+    """The same of values that are at hand: the rank is counted among them, not among buckets."""
+    rising = np.sort(values)
+    rank = _rank(percent, float(len(rising)))
+    about = float(_REPRESENTATIVES[position(float(rising[rank - 1]))])
+    return min(max(about, float(rising[0])), float(rising[-1]))
+
+
+def _rank(percent: float, count: float) -> int:
+    return max(ceil(percent * count / 100), 1)

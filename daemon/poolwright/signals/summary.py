@@ -7,7 +7,7 @@ import numpy as np
 from poolwright.model.sample import Floats
 from poolwright.signals.blocks import COUNT, MAX, MIN, NEWEST, PANE_S
 from poolwright.signals.parts import FewSamples, ManySamples, Part
-from poolwright.signals.sketch import BUCKETS, positions, quantile
+from poolwright.signals.sketch import BUCKETS, positions, quantile, quantile_of
 from poolwright.signals.statistics import slope
 
 _NOTHING: Floats = np.empty((6, 0))
@@ -89,6 +89,8 @@ class Summary:
 
     def _quantile(self, percent: float) -> float:
         values = self._values()
+        if not self._many:
+            return quantile_of(values, percent)
         low, high = self._bounds(values)
         if low == high:
             return low
