@@ -3,6 +3,8 @@
 A sample with the replica and time of an earlier one replaces it.
 """
 
+from math import inf, isnan
+
 import msgspec
 import numpy as np
 
@@ -11,7 +13,7 @@ from poolwright.model.sample import REPLICA_METRICS, Bools, Floats, ReplicaBatch
 from poolwright.model.signal import Signal, Unhealthy
 from poolwright.signals.columns import Columns
 from poolwright.signals.series import Key, Owner
-from poolwright.signals.statistics import across_replicas, counter_rate, statistic
+from poolwright.signals.statistics import across_replicas, counter_rate, statistic, total
 from poolwright.signals.verdict import signal_of
 
 WORK_MAX_AGE_S = 30.0
@@ -33,11 +35,20 @@ class GaugeTable:
     def __init__(self) -> None:
         self._series: dict[Key, Columns] = {}
         self._by_pool: dict[Owner, list[Key]] = {}
+        self._owners: dict[int, list[Owner]] = {}
+        """By service, its pools."""
+        self._asked: tuple[Owner, float, float] | None = None
+        self._within: list[tuple[Columns, slice]] = []
+        """The window that was asked for last, until the next change, and its rows by replica.
+
+        The signals of a pool mostly ask for the same one.
+        """
 
     def add(self, batch: ReplicaBatch, fresh: Bools) -> int:
         """Adds the fresh samples; returns how many replaced others."""
         if not fresh.any():
             return 0
+        self._asked = None
         at = batch.at[fresh]
         keys = (batch.service[fresh], batch.pool[fresh], batch.replica[fresh])
         # By replica and time, those of the same time in order of arrival.
@@ -65,27 +76,41 @@ class GaugeTable:
         series = self._series.get(key)
         if series is None:
             series = self._series[key] = Columns(WIDTH)
-            self._by_pool.setdefault(key[:2], []).append(key)
+            self._note(key)
         return series
+
+    def _note(self, key: Key) -> None:
+        owner = key[:2]
+        if owner not in self._by_pool:
+            self._by_pool[owner] = []
+            self._owners.setdefault(owner[0], []).append(owner)
+        self._by_pool[owner].append(key)
 
     def evict(self, before: float) -> None:
         """Drops samples up to `before`, and replicas that have none left."""
+        self._asked = None
         for key in [key for key, series in self._series.items() if not series.evict(before)]:
             self._by_pool[key[:2]].remove(key)
             del self._series[key]
 
-    def _replicas(self, owner: Owner) -> list[Columns]:
-        return [self._series[key] for key in self._by_pool.get(owner, ())]
+    def _rows(self, owner: Owner, since: float, until: float) -> list[tuple[Columns, slice]]:
+        """Of each replica of a pool the rows with since < at <= until."""
+        asked = owner, since, until
+        if asked != self._asked:
+            replicas = [self._series[key] for key in self._by_pool.get(owner, ())]
+            self._within = [(series, series.within(since, until)) for series in replicas]
+            self._asked = asked
+        return self._within
 
     def evaluate(self, rule: SignalRule, owner: Owner, at: float, expected: int) -> Signal:
         """The signal of a gauge of a pool: `stat` within each replica, then `across` them."""
         column = 1 + REPLICA_METRICS.index(rule.metric)
-        replicas = self._replicas(owner)
+        replicas = self._rows(owner, at - rule.window_s, at)
         values: list[float] = []
         old: list[float] = []
-        newest, samples = -np.inf, 0
-        for series in replicas:
-            times, numbers = _told(series, column, at - rule.window_s, at)
+        newest, samples = -inf, 0
+        for series, rows in replicas:
+            times, numbers = _told(series, rows, column, at - rule.window_s, at)
             if not len(times):
                 continue
             last_at = float(times[-1])
@@ -98,10 +123,10 @@ class GaugeTable:
                 values.append(counter_rate(times, numbers))
             else:
                 values.append(statistic(rule.stat, times, numbers, rule.window_s))
-        values = [value for value in values if not np.isnan(value)]
+        values = [value for value in values if not isnan(value)]
         shown = values or old
         value = across_replicas(rule.across or "sum", shown) if shown else None
-        age_s = None if newest == -np.inf else at - newest
+        age_s = None if newest == -inf else at - newest
         why: Unhealthy | None = None
         if expected == 0 and not values:
             why = Unhealthy.IDLE
@@ -117,13 +142,12 @@ class GaugeTable:
         """Whether the pool's replicas report with quorum, and whether they had no work at all."""
         since = at - max(rule.window_s, rule.max_age_s)
         reporting, work = 0, 0.0
-        for series in self._replicas(owner):
-            rows = series.within(since, at)
+        for series, rows in self._rows(owner, since, at):
             times = series.column(rows, 0)
             if len(times) and at - float(times[-1]) <= rule.max_age_s:
                 reporting += 1
                 # NaN stays NaN: a replica that does not say what it has is not idle.
-                work += float(series.column(rows, 1).sum() + series.column(rows, 2).sum())
+                work += total(series.column(rows, 1)) + total(series.column(rows, 2))
         alive = expected == 0 or reporting >= rule.quorum * expected
         return alive, work == 0.0
 
@@ -134,12 +158,8 @@ class GaugeTable:
         """
         waiting = running = 0.0
         reporting = 0
-        for (owner, _), keys in self._by_pool.items():
-            if owner != service:
-                continue
-            for key in keys:
-                series = self._series[key]
-                rows = series.within(at - WORK_MAX_AGE_S, at)
+        for owner in self._owners.get(service, ()):
+            for series, rows in self._rows(owner, at - WORK_MAX_AGE_S, at):
                 if rows.start < rows.stop:
                     running += series.number(rows.stop - 1, 1)
                     waiting += series.number(rows.stop - 1, 2)
@@ -172,19 +192,22 @@ class GaugeTable:
     def restore(self, saved: list[SavedSeries]) -> None:
         self._series.clear()
         self._by_pool.clear()
+        self._owners.clear()
+        self._asked = None
         for one in saved:
             self._series[one.key] = Columns.from_bytes(WIDTH, one.told, one.rows)
-            self._by_pool.setdefault(one.key[:2], []).append(one.key)
+            self._note(one.key)
 
 
-def _told(series: Columns, column: int, since: float, until: float) -> tuple[Floats, Floats]:
-    """Times and numbers of the samples with since < at <= until that tell the column.
+def _told(
+    series: Columns, rows: slice, column: int, since: float, until: float
+) -> tuple[Floats, Floats]:
+    """Times and numbers of the samples with since < at <= until (`rows`) that tell the column.
 
     The newest one before where there are none: a window may be shorter than the interval.
     """
-    rows = series.within(since, until)
     times, numbers = series.column(rows, 0), series.column(rows, column)
-    if len(times) and not np.isnan(numbers).any():
+    if len(times) and not np.count_nonzero(np.isnan(numbers)):
         return times, numbers
     rows = series.within(-np.inf, until)
     times, numbers = series.column(rows, 0), series.column(rows, column)

@@ -80,11 +80,16 @@ class WindowStore:
             Asked(names, REQUEST_METRICS, frozenset()),
         ]
         """Of arrivals, which `demand` always counts, and requests."""
+        self._asker: tuple[int, float] | None = None
+        self._told: dict[SignalRule, Signal] = {}
+        """What was told of a service last, and when, until the next change: each of its pools asks
+        for the same."""
         self.late = 0
         self.duplicates = 0
 
     def configure(self, rules: RuleSet) -> None:
         """Keeps what the rules' windows need from now on; nothing that is kept is lost."""
+        self._asker = None
         windows = [
             max(rule.window_s, rule.max_age_s)
             for service in rules.services
@@ -98,6 +103,7 @@ class WindowStore:
 
     def ingest(self, batch: SampleBatch, *, at: float) -> None:
         """Adds a batch. Samples from after `at` wait in the windows until their time has come."""
+        self._asker = None
         arrivals, requests, replicas = batch.arrivals, batch.requests, batch.replicas
         self._add_arrivals(arrivals, self._fresh(0, arrivals.at, arrivals.service, at))
         self._add_requests(requests, self._fresh(1, requests.at, requests.service, at))
@@ -157,6 +163,7 @@ class WindowStore:
 
     def advance(self, at: float) -> None:
         """Forgets what no window can reach any more."""
+        self._asker = None
         before = at - self._keep_s
         self._arrivals.evict(before)
         self._requests.evict(before)
@@ -169,14 +176,21 @@ class WindowStore:
     ) -> Signal:
         """The signal of a pool at an instant. Latencies in seconds, rates a second."""
         service_id = self._number(service)
+        if rule.builtin or rule.metric in ARRIVAL_METRICS:
+            return self._of_service(rule, service_id, at)
         owner = (service_id, self._number(pool))
-        if rule.builtin:
-            return self._demand(rule, service_id, at)
         if rule.metric in REPLICA_METRICS:
             return self._replicas.evaluate(rule, owner, at, expected_replicas)
-        if rule.metric in REQUEST_METRICS:
-            return self._request(rule, owner, at, expected_replicas)
-        return self._arrival(rule, service_id, at)
+        return self._request(rule, owner, at, expected_replicas)
+
+    def _of_service(self, rule: SignalRule, service: int, at: float) -> Signal:
+        if self._asker != (service, at):
+            self._asker, self._told = (service, at), {}
+        found = self._told.get(rule)
+        if found is None:
+            tell = self._demand if rule.builtin else self._arrival
+            found = self._told[rule] = tell(rule, service, at)
+        return found
 
     def asked_at(self, service: str) -> float | None:
         """When the newest request of the service came or ended, as far as telemetry tells."""
@@ -290,6 +304,7 @@ class WindowStore:
         else:
             msg = f"windows of format {written}, this version reads {older.ALL_METRICS} to {FORMAT}"
             raise msgspec.ValidationError(msg)
+        self._asker = None
         self._keep_s, self._newest = saved.keep_s, saved.newest
         self.late, self.duplicates = saved.late, saved.duplicates
         self._arrivals.restore(saved.arrivals)
