@@ -8,7 +8,7 @@ when it is written. One table for the process, as its log is one for the process
 
 Hidden are the value itself, and how it looks in URLs, in JSON and in Base64, also in the middle of
 what was encoded, as in `Basic` headers. What was never told is hidden where its place gives it
-away: the password of a URL, the value of an Authorization header, a bearer token.
+away: the password of a URL, the value of an Authorization header, what follows its scheme.
 """
 
 import base64
@@ -28,7 +28,7 @@ _PLACES: Final = re.compile(
     r"(?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@"
     r"|(?P<header>\bauthorization(?:[\"']\s*[:,]|\s*[:=])\s*(?:b?[\"'])?)"
     r"(?:[a-z0-9-]+[ ])?[^\s\"',;]+"
-    r"|(?P<bearer>\bbearer\s+)(?=\S*[0-9])[^\s\"',;]{8,}",
+    r"|(?P<scheme>\b(?:basic|bearer)\s+)(?=\S*[0-9])[^\s\"',;]{8,}",
     re.IGNORECASE,
 )
 _VARIABLE: Final = re.compile(
@@ -84,7 +84,7 @@ def _password_of(url: str) -> Iterator[str]:
 def _masked(found: re.Match[str]) -> str:
     if (before := found["url"]) is not None:
         return f"{before}{MASK}@"
-    return f"{found['header'] or found['bearer']}{MASK}"
+    return f"{found['header'] or found['scheme']}{MASK}"
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -63,6 +63,7 @@ def test_it_is_hidden_in_the_middle_of_base64(hide, user, encode, after) -> None
         ("{'Authorization': 'Bearer hush'}", "{'Authorization': '***'}"),
         ("[(b'authorization', b'Bearer hush')]", "[(b'authorization', b'***')]"),
         ("the token Bearer hush1234 is bad", "the token Bearer *** is bad"),
+        ('["Basic bWU6aHVzaDEyMzQ="]', '["Basic ***"]'),
     ],
 )
 def test_what_its_place_gives_away_need_not_be_told(text, shown) -> None:
@@ -72,7 +73,7 @@ def test_what_its_place_gives_away_need_not_be_told(text, shown) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "bearer authentication is needed",
+        "bearer authentication is needed, or basic authentication",
         "no authorization for this call",
         "see https://host/x?mail=a@b or write to ops@example.org",
         "pods is forbidden: User system:serviceaccount:poolwright:default cannot get",
