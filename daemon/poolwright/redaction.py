@@ -63,6 +63,14 @@ class Redaction:
         return _PLACES.sub(_masked, text)
 
 
+def quoted(text: str, longest: int) -> str:
+    """The beginning of what somebody else said.
+
+    Hidden first and then cut: half a secret would not be found any more, and is one, too.
+    """
+    return without_secrets(text)[:longest]
+
+
 def secrets_in(variables: Mapping[str, str]) -> Iterator[str]:
     """What an environment holds that must not be shown, as far as names and URLs tell it."""
     for name, value in variables.items():

@@ -7,10 +7,11 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from poolwright.actuation.answers import SHOWN, meaning
 from poolwright.actuation.provider import Throttled
 from poolwright.cli.logs import FORMAT, RedactingFormatter
 from poolwright.errors import SettingsError
-from poolwright.redaction import KEPT, Redaction, never_show, secrets_in, without_secrets
+from poolwright.redaction import KEPT, Redaction, never_show, quoted, secrets_in, without_secrets
 
 SECRET = 'pa55 wörd+/="x\\'
 
@@ -81,6 +82,14 @@ def test_what_its_place_gives_away_need_not_be_told(text, shown) -> None:
 )
 def test_the_rest_stays_as_it_is(hide, text) -> None:
     assert hide(text) == text
+
+
+def test_what_is_cut_is_hidden_before() -> None:
+    never_show("cut-in-the-middle")
+    for longest in range(5, 40):
+        assert "cut" not in quoted("say cut-in-the-middle, please", longest)
+    error = meaning(401, "x" * (SHOWN - 5) + "cut-in-the-middle", headers={}, now=0.0)
+    assert "cut" not in str(error)
 
 
 def test_what_is_short_or_empty_hides_nothing() -> None:

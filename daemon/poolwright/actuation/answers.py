@@ -14,6 +14,7 @@ from poolwright.actuation.provider import (
     Unauthorised,
     Unreachable,
 )
+from poolwright.redaction import quoted
 
 SHOWN: Final = 300
 """Characters of an answer that an error quotes: enough for its reason, too few to fill a log."""
@@ -36,7 +37,7 @@ def meaning(  # noqa: PLR0911  one line a meaning
     `headers` are asked for `retry-after` in lower case; `now` is seconds since the epoch.
     """
     hints = hints or Hints()
-    said = f"{said[:SHOWN]} (HTTP {status})"
+    said = f"{quoted(said, SHOWN)} (HTTP {status})"
     patience_s = retry_after_s(headers.get("retry-after"), now)
     match status:
         case 401 | 403:
