@@ -14,6 +14,7 @@ from botocore.loaders import create_loader
 from testenv.fault_proxy import FaultProxy, fault_proxy
 from testenv.moto import MotoServerError, moto_server
 from testenv.ports import HOST
+from tests.contract.fake_aws import FakeAws
 
 REGION = "eu-west-1"
 ACCESS_KEY = "AKIDFORTESTS00000000"
@@ -123,3 +124,15 @@ async def set_group(past: Past, name: str, count: int) -> None:
     await past.call(
         "autoscaling", "set_desired_capacity", AutoScalingGroupName=name, DesiredCapacity=count
     )
+
+
+@contextlib.asynccontextmanager
+async def imitated(
+    folder: Path, patch: pytest.MonkeyPatch, **answers: Any
+) -> AsyncIterator[FakeAws]:
+    """The imitation, which the environment leads to; `answers` by operation."""
+    fake = FakeAws()
+    fake.answers |= answers
+    async with fake.serving() as url:
+        use_aws(patch, url, folder)
+        yield fake

@@ -96,6 +96,7 @@ class Aws:
         self._clock = SystemClock()
         try:
             session = self._fresh()
+            session.get_scoped_config()  # raises where there is no such profile
             region = target.region or session.get_config_variable("region")
         except ProfileNotFound as error:
             raise SettingsError(
@@ -141,14 +142,6 @@ class Aws:
                 f" AWS's status page"
             ) from error
 
-    async def identity(self) -> Finding:
-        """As whom AWS knows these credentials; every identity may ask that."""
-        try:
-            answer = await self.call("sts", "get_caller_identity")
-        except Unreachable as error:  # networks without a way to STS are usual, and suffice
-            return Finding(Level.OK, f"as whom AWS knows the credentials was not told: {error}")
-        return Finding(Level.OK, f"AWS knows the credentials as {answer.get('Arn', 'unknown')}")
-
     async def close(self) -> None:
         await self._current.stack.aclose()
 
@@ -193,10 +186,18 @@ def lacks(where: str, what: object) -> Unreachable:
     return Unreachable(f"{where}: the answer of AWS lacks {what}; try again or report it")
 
 
-def _refuse_foreign(response_dict: Mapping[str, Any], **_: object) -> None:
-    """Before botocore reads an answer: its XML reader loses the status of one that it cannot."""
-    status = response_dict["status_code"]
+def _refuse_foreign(operation_model: Any, response_dict: Mapping[str, Any], **_: object) -> None:
+    """Before botocore reads an answer.
+
+    Its XML reader loses the status of an error that it cannot read, and its JSON reader takes any
+    text for a success.
+    """
+    status, body = response_dict["status_code"], response_dict["body"].lstrip()
     headers = {name.lower(): value for name, value in response_dict["headers"].items()}
-    told = "x-amzn-errortype" in headers or any(mark in response_dict["body"] for mark in MARKS)
-    if status >= 400 and not told:
+    if status < 400:
+        xml = operation_model.service_model.resolved_protocol == "query"
+        foreign = not body.startswith(b"<" if xml else b"{")
+    else:
+        foreign = "x-amzn-errortype" not in headers and not any(mark in body for mark in MARKS)
+    if foreign:
         raise ForeignAnswerError(status, headers)

@@ -21,6 +21,7 @@ from poolwright.actuation.aws.groups import (
     weight,
     why_short,
 )
+from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
 from poolwright.actuation.targets.aws_autoscaling import AwsAutoScalingTarget
 from poolwright.clock import SystemClock
@@ -88,13 +89,16 @@ class AwsAutoScalingProvider:
 
     async def inspect(self) -> Sequence[Finding]:
         try:
-            identity = await self._aws.identity()
             group = await self._group()
         except (Gone, Unauthorised) as error:
             return (Finding(Level.PROBLEM, str(error)),)
         pool, least, most = self._pool, group["MinSize"], group["MaxSize"]
         bounds = outside_bounds(least, most, pool.min_replicas, pool.max_replicas, "the group")
-        findings = [identity, bounds, *await hindrances(self._aws, group)]
+        actions = ["autoscaling:SetDesiredCapacity"]
+        if self._target.manages_protection:
+            actions.append("autoscaling:SetInstanceProtection")
+        findings = await permissions(self._aws, group["AutoScalingGroupARN"], *actions)
+        findings += [bounds, *await hindrances(self._aws, group)]
         findings += self._protection(group)
         if any(instance.get("WeightedCapacity") for instance in group.get("Instances", ())):
             findings.append(

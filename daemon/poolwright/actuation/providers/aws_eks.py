@@ -16,6 +16,7 @@ from poolwright.actuation.aws.groups import (
     outside_bounds,
     why_short,
 )
+from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
 from poolwright.actuation.targets.aws_eks import AwsEksTarget
 from poolwright.clock import SystemClock
@@ -86,7 +87,6 @@ class AwsEksProvider:
 
     async def inspect(self) -> Sequence[Finding]:
         try:
-            identity = await self._aws.identity()
             node_group = await self._node_group()
             groups = await self._groups(node_group)
         except (Gone, Unauthorised) as error:
@@ -94,7 +94,10 @@ class AwsEksProvider:
         scaling, pool = node_group["scalingConfig"], self._pool
         least, most = scaling["minSize"], scaling["maxSize"]
         bounds = outside_bounds(least, most, pool.min_replicas, pool.max_replicas, "the node group")
-        findings = [identity, bounds]
+        findings = await permissions(
+            self._aws, node_group["nodegroupArn"], "eks:UpdateNodegroupConfig"
+        )
+        findings.append(bounds)
         if ailing := _ailing(node_group):
             findings.append(Finding(Level.PROBLEM, ailing, "see the node group's health in EKS"))
         elif node_group["status"] == "UPDATING":

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.aws.client import Aws, lacks, looked_at
+from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
 from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.clock import SystemClock
@@ -68,11 +69,13 @@ class AwsSageMakerProvider:
 
     async def inspect(self) -> Sequence[Finding]:
         try:
-            findings = [await self._aws.identity()]
             endpoint = await self._endpoint()
             variant = self._variant(endpoint)
         except (Gone, Invalid, Unauthorised) as error:
             return (Finding(Level.PROBLEM, str(error)),)
+        findings = await permissions(
+            self._aws, endpoint["EndpointArn"], "sagemaker:UpdateEndpointWeightsAndCapacities"
+        )
         status = endpoint["EndpointStatus"]
         if status in {"Failed", "OutOfService", "UpdateRollbackFailed"}:
             what = f"the endpoint is {status}: {endpoint.get('FailureReason', 'no reason given')}"
