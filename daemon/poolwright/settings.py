@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     )
 
     rules: Path = Path("rules")
+    apis: Path | None = None
+    """Folder of the files that describe APIs; without it, `apis` inside the folder of `rules`."""
     data: Path = Path("var")
     """Folder of the journal and the checkpoint."""
     kafka: KafkaSettings = KafkaSettings()
@@ -99,3 +101,8 @@ class Settings(BaseSettings):
     checkpoint_interval_s: float = Field(default=5.0, gt=0)
     action_deadline_s: float = Field(default=ACTION_DEADLINE_S, gt=0)
     confirm_timeout_s: float = Field(default=CONFIRM_TIMEOUT_S, gt=0)
+
+    @property
+    def apis_folder(self) -> Path:
+        beside = self.rules if self.rules.is_dir() else self.rules.parent
+        return beside / "apis" if self.apis is None else self.apis

@@ -29,7 +29,7 @@ def check(
     from poolwright.rulefiles.excerpts import excerpts  # noqa: PLC0415
 
     try:
-        rules = rulefiles.load(path, providers=targets())
+        rules = rulefiles.load(path, providers=targets(), apis=read_settings().apis)
     except RuleFileError as error:
         if live and as_json:
             problems = [asdict(problem) for problem in error.problems]
@@ -43,19 +43,19 @@ def check(
         names = ", ".join(service.service for service in rules.services)
         out.print(f"ok: {len(rules.services)} service(s) ({names}), revision {rules.revision}")
     if live:
-        raise typer.Exit(_look(rules, as_json=as_json))
+        raise typer.Exit(_look(path, rules, as_json=as_json))
     if as_json:
         print_json([])
 
 
-def _look(rules: RuleSet, *, as_json: bool) -> int:
+def _look(path: Path, rules: RuleSet, *, as_json: bool) -> int:
     """Shows each pool as it is now; the command's exit code."""
     from poolwright.actuation.calls import CALL_TIMEOUT_S  # noqa: PLC0415
     from poolwright.cli.live_view import live_body, live_view  # noqa: PLC0415
     from poolwright.runtime.looking import Verdict, look  # noqa: PLC0415
     from poolwright.runtime.timekeeping import make_clock  # noqa: PLC0415
 
-    settings = read_settings()
+    settings = read_settings().model_copy(update={"rules": path})
     set_up_logs("DEBUG" if settings.log_level == "DEBUG" else "ERROR")
     pools = sum(len(service.pools) for service in rules.services)
     with err.status(f"asking the providers of {pools} pool(s), at most {CALL_TIMEOUT_S:g} s"):

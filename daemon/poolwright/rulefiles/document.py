@@ -176,7 +176,7 @@ class Document:
 HOW_TO_BEGIN = "begin with apiVersion: poolwright/v1, then service: and pools:; see docs/rules.md"
 
 
-def read(file: str, text: str) -> Document:
+def read(file: str, text: str, how_to_begin: str = HOW_TO_BEGIN) -> Document:
     """The value of the file's one YAML document, or the first mistake of YAML itself."""
     text = text.removeprefix("\ufeff")
     document = Document(file, text.splitlines())
@@ -197,5 +197,5 @@ def read(file: str, text: str) -> Document:
             except RecursionError:
                 document.add_at((1, 1), "nested too deeply", "write it with fewer levels")
         else:
-            document.add_at((1, 1), "the file is empty", HOW_TO_BEGIN)
+            document.add_at((1, 1), "the file is empty", how_to_begin)
     return document

@@ -9,6 +9,7 @@ from poolwright.errors import Problem, RuleFileError
 from poolwright.model.rule import FleetRule, RuleSet, ServiceRule
 from poolwright.rulefiles.building import build
 from poolwright.rulefiles.checks import Names, Providers, check, check_pools_of_all
+from poolwright.rulefiles.described import check_described, folder_of
 from poolwright.rulefiles.document import Document, read
 from poolwright.rulefiles.doubts import doubts
 from poolwright.rulefiles.fights import check_fights
@@ -49,32 +50,59 @@ def sources_of(path: Path) -> dict[str, str]:
     return sources
 
 
+def described_sources_of(path: Path, apis: Path | None) -> dict[str, str]:
+    """As `sources_of`, of the files that pools of the rules at `path` may refer to.
+
+    Without `apis` they lie beside the rules, or nowhere.
+    """
+    folder = folder_of(path) if apis is None else apis
+    if folder.is_dir():
+        return sources_of(folder) if any(map(_is_rule_file, folder.iterdir())) else {}
+    if apis is not None:
+        hint = "make the folder, or correct POOLWRIGHT_APIS"
+        raise RuleFileError((Problem(str(apis), 1, 1, "no folder of described APIs", hint),))
+    return {}
+
+
 def _unreadable(path: Path, error: OSError) -> Problem:
     why = (error.strerror or str(error)).lower()
     return Problem(str(path), 1, 1, f"cannot be read: {why}", "check the path and its permissions")
 
 
-def load(path: Path | str, *, providers: Providers | None = None) -> RuleSet:
+def load(
+    path: Path | str, *, providers: Providers | None = None, apis: Path | None = None
+) -> RuleSet:
     """Raise RuleFileError with all problems of all files.
 
     With `providers`, a pool of any other provider, a target that its provider does not know and
     one that two pools have are problems, too; without, that is left to whoever makes the
-    providers, so that rules can be read where their provider is not installed.
+    providers, so that rules can be read where their provider is not installed. Likewise what is
+    wrong in described files, which lie in `apis`.
     """
     path = Path(path)
     try:
-        return load_sources(sources_of(path), providers=providers)
+        described = {} if providers is None else described_sources_of(path, apis)
+        return load_sources(sources_of(path), providers=providers, described=described)
     except OSError as error:
         raise RuleFileError((_unreadable(path, error),)) from error
 
 
-def load_sources(sources: Mapping[str, str], *, providers: Providers | None = None) -> RuleSet:
-    """As `load`, from texts by file name."""
+def load_sources(
+    sources: Mapping[str, str],
+    *,
+    providers: Providers | None = None,
+    described: Mapping[str, str] | None = None,
+) -> RuleSet:
+    """As `load`, from texts by file name; `described`: those that pools refer to.
+
+    A described file says how counts are set and nothing of which: it is no part of the revision.
+    """
     documents = [read(file, text) for file, text in sorted(sources.items())]
     fleets = [document for document in documents if is_fleet(document)]
     services = _read_services([d for d in documents if d not in fleets], providers)
     fleet = _read_fleet(fleets, services)
-    problems = [problem for document in documents for problem in document.problems]
+    problems = check_described(services.rules.values(), providers or {}, described or {})
+    problems += [problem for document in documents for problem in document.problems]
     if problems:
         raise RuleFileError(tuple(sorted(problems, key=_place)))
     return RuleSet(

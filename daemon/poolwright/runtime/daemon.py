@@ -65,7 +65,9 @@ class Daemon:
         self.settings = settings
         self.clock = clock
         self._targets = targets()
-        self.rules: RuleSet = rulefiles.load(settings.rules, providers=self._targets)
+        self.rules: RuleSet = rulefiles.load(
+            settings.rules, providers=self._targets, apis=settings.apis
+        )
         self.reload_error: str | None = None
         self.journal = Journal(settings.data / "journal.db")
         self.recorder = Recorder()
@@ -310,7 +312,9 @@ class Daemon:
             await asyncio.sleep(self.clock.real_seconds(PRUNE_EVERY_S))
 
     async def _watch_loop(self) -> None:
-        async for result in rulefiles.watch(self.settings.rules, providers=self._targets):
+        async for result in rulefiles.watch(
+            self.settings.rules, providers=self._targets, apis=self.settings.apis
+        ):
             await self._use(result.rules, None if result.error is None else str(result.error))
 
     async def _reload_loop(self) -> None:
@@ -319,8 +323,8 @@ class Daemon:
             self._reload.clear()
             notify.reloading()
             try:
-                load = partial(rulefiles.load, self.settings.rules, providers=self._targets)
-                await self._use(await asyncio.to_thread(load), None)
+                load = partial(rulefiles.load, self.settings.rules, apis=self.settings.apis)
+                await self._use(await asyncio.to_thread(load, providers=self._targets), None)
             except RuleFileError as error:
                 await self._use(None, str(error))
             notify.ready()
