@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test coverage lint format lock bench clean test-unit
+.PHONY: demo test coverage lint format lock bench clean test-unit test-kubernetes
 
 demo: $(STAMP)
 	$(BIN)/poolwright demo
@@ -14,6 +14,11 @@ test: $(STAMP)
 
 test-unit: $(STAMP)
 	$(BIN)/pytest -q tests/unit tests/property tests/golden tests/contract
+
+# Builds a real control plane, once a machine: Go and minutes. From then on `make test` uses it, too.
+test-kubernetes: $(STAMP)
+	$(BIN)/python -m testenv.kubernetes
+	$(BIN)/pytest -q tests/contract -k kubernetes
 
 # The pure packages have no branch that tests/unit and tests/property leave out.
 PURE := */model/*,*/signals/*,*/forecasting/*,*/capacity/*,*/triggers/*,*/decision/*,*/simulation/*

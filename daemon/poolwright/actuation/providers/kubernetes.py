@@ -1,100 +1,57 @@
 """Any Kubernetes kind with a scale subresource: Deployment, StatefulSet, LeaderWorkerSet, custom.
 
-The object itself says how many replicas are ready; its scale subresource is what is written, so
-that the daemon's role needs `get` on the kind and `get`/`update` on `<kind>/scale`, nothing more.
-With `patch` on pods it says which of them go first.
+The scale subresource is what is written, with the resource version that it was read at. What the
+object and its pods tell is watched (`kubernetes.following`).
 """
 
-import asyncio
-import logging
-import os
-import re
-from collections.abc import Awaitable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from poolwright.actuation.provider import (
-    CallError,
-    Conflict,
-    Finding,
-    Gone,
-    NoCapacity,
-    Throttled,
-    Unauthorised,
-    Unreachable,
-)
+from poolwright.actuation.kubernetes.api import Api, Json
+from poolwright.actuation.kubernetes.following import Following, Look, Place
+from poolwright.actuation.kubernetes.inspecting import inspect
+from poolwright.actuation.kubernetes.marking import Marking
+from poolwright.actuation.kubernetes.pods import Counts, counted, of_totals, why_unplaced
+from poolwright.actuation.provider import Conflict, Finding, Invalid, Unreachable
 from poolwright.actuation.targets.kubernetes import KubernetesTarget
 from poolwright.clock import SystemClock
-from poolwright.errors import SettingsError
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule
 from poolwright.settings import Settings
 
-try:
-    import httpx2
-    from lightkube import AsyncClient, KubeConfig
-    from lightkube.core.exceptions import ConfigError
-    from lightkube.generic_resource import create_namespaced_resource
-    from lightkube.resources.core_v1 import Pod
-    from lightkube.types import PatchType
-except ImportError as missing:  # pragma: no cover  (the extra is installed in development)
-    raise ImportError(
-        "the kubernetes provider needs lightkube; pip install 'poolwright[kubernetes]'"
-    ) from missing
-
-log = logging.getLogger(__name__)
-
-DELETION_COST: Final = "controller.kubernetes.io/pod-deletion-cost"
-"""Annotation: of the ready pods of a ReplicaSet those with the lowest go first; 0 without it."""
-CHOOSING: Final = frozenset({"Deployment", "ReplicaSet"})
-"""Kinds that go by it; a StatefulSet and a LeaderWorkerSet always remove the highest ordinal."""
-MARKING_S: Final = 3.0
-"""How long a scale-down waits until its pods are marked: a part of the call's own time limit."""
-POD_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-GENERATED: Final = 58
-"""Of a longer name Kubernetes takes so much to generate the names of pods."""
+WRITES: Final = 3
+"""So often a count is written when only the object's own controller wrote in between."""
 
 
 class KubernetesProvider:
-    """One scalable object. Credentials: the pod's own, else the kubeconfig (`context` chooses)."""
+    """One scalable object."""
 
     def __init__(self, pool: PoolRule, settings: Settings) -> None:  # noqa: ARG002  same as all
         target = KubernetesTarget.of(pool)
         self._pool = pool.name
-        self._name = target.name
-        self._namespace = target.namespace
+        self._await_nodes_s = target.await_nodes_s
         self._clock = SystemClock()
-        self._resource = _resource(target)
-        self._where = f"{target.kind} {self._namespace}/{self._name}"
-        self._chooses = target.kind in CHOOSING
-        self._told_forbidden = False
-        try:
-            config = KubeConfig.from_env().get(context_name=target.context)
-            if config is None:
-                raise SettingsError(
-                    f"no kubeconfig context {target.context!r}; correct `context` of the target"
-                )
-            self._client = AsyncClient(config=config, timeout=httpx2.Timeout(10.0))
-        except (ConfigError, OSError) as error:
-            raise SettingsError(
-                f"no Kubernetes credentials: {error}. Run in a pod with a service account, or set "
-                f"KUBECONFIG (now {os.environ.get('KUBECONFIG', 'unset')})"
-            ) from error
+        self._place = _place(target)
+        self._api = Api(target.context, str(self._place), self._clock)
+        self._following = Following(self._api, self._place, self._clock)
+        self._marking = Marking(self._api, self._place, self._clock)
+        self._expected: set[int] = set()
+        """What the count may be found at: as `read` told last, or as was ordered since."""
 
     async def read(self) -> PoolReport:
-        found = await self._ask(
-            self._client.get(self._resource, self._name, namespace=self._namespace)
-        )
-        spec, status = found.get("spec") or {}, found.get("status") or {}
-        desired = int(spec.get("replicas", 1))
-        existing = int(status.get("replicas", 0))
-        ready = int(status.get("readyReplicas", 0))
+        look = await self._following.look()
+        now = self._clock.now()
+        counts = self._counts(look)
+        self._expected = {look.desired}
+        unplaced = why_unplaced(look.pods or (), now - self._await_nodes_s)
         return PoolReport(
             pool=self._pool,
-            at=self._clock.now(),
-            desired=desired,
-            ready=min(ready, existing),
-            starting=max(0, desired - ready),
-            terminating=max(0, existing - desired),
+            at=now,
+            desired=look.desired,
+            ready=counts.ready,
+            starting=look.desired - counts.ready,
+            terminating=counts.terminating,
+            short="; ".join(filter(None, (unplaced, look.seen.failure))),
         )
 
     async def set_replicas(
@@ -104,107 +61,83 @@ class KubernetesProvider:
         key: str,  # noqa: ARG002  absolute counts
         drain: Sequence[str] = (),
     ) -> None:
-        if drain and self._chooses:
+        if drain:
             # Before the count is read: between read and write is where others' writes conflict.
-            await self._mark(drain)
-        scale = await self._ask(
-            self._client.get(self._resource.Scale, self._name, namespace=self._namespace)
-        )
-        if scale.spec is not None and scale.spec.replicas == count:
-            return
-        # The object's resourceVersion goes back with the count: a write in between is a conflict.
-        scale.spec.replicas = count
-        await self._ask(
-            self._client.replace(
-                scale,
-                self._name,
-                namespace=self._namespace,
+            await self._marking.go_first(drain)
+        for left in reversed(range(WRITES)):
+            scale = await self._api.get(self._place.scale)
+            found = self._count_of(scale)
+            if found == count:
+                return
+            self._refuse_other_than_expected(found)
+            scale["spec"]["replicas"] = count
+            try:
+                await self._put(scale, count)
+            except Conflict:
+                # The version that goes with the count is the object's: it conflicts with what the
+                # object's own controller writes into its status, too. Nothing has been done; what
+                # the count is now, is looked at anew.
+                if not left:
+                    raise
+            else:
+                return
+
+    def _refuse_other_than_expected(self, found: int) -> None:
+        if self._expected and found not in self._expected:
+            expected = " or ".join(map(str, sorted(self._expected)))
+            raise Conflict(
+                f"{self._place} has {found} replicas, not {expected} as when it was read: somebody "
+                f"else wrote in between"
             )
-        )
+        self._expected.add(found)
+
+    async def _put(self, scale: Json, count: int) -> None:
+        self._expected.add(count)
+        self._following.writing()
+        written = await self._api.put(self._place.scale, scale)
+        self._following.wrote(str((written.get("metadata") or {}).get("resourceVersion", "")))
 
     async def inspect(self) -> Sequence[Finding]:
-        return ()
+        return await inspect(self._api, self._place)
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._following.close()
+        await self._api.close()
 
-    async def _mark(self, drain: Sequence[str]) -> None:
-        """Has these pods go first, as far as that can be had: the count does not wait for it."""
-        cost = deletion_cost(self._clock.now())
-        patch = {"metadata": {"annotations": {DELETION_COST: cost}}}
-        pods = [name for name in drain if is_pod_of(self._name, name)]
-        try:
-            async with asyncio.timeout(MARKING_S):
-                await asyncio.gather(*(self._mark_one(pod, patch) for pod in pods))
-        except TimeoutError:
-            log.warning(
-                "%s: which pods go first could not be said within %g s; the count is set all the"
-                " same and Kubernetes chooses",
-                self._where,
-                MARKING_S,
+    def _counts(self, look: Look) -> Counts:
+        if look.pods is not None:
+            return counted(look.pods, look.desired, look.seen.size)
+        ready = look.seen.ready
+        if ready is None and (self._place.usual or look.seen.existing == 0):
+            ready = 0
+        if ready is None:
+            raise Invalid(
+                f"{self._place}: how many replicas are ready cannot be known: its status has no "
+                f"readyReplicas, and its pods are not named by the scale's selector or may not be "
+                f"seen; grant list and watch on pods, or choose a kind whose scale has a selector"
             )
+        return of_totals(look.seen.existing, ready, look.desired)
 
-    async def _mark_one(self, pod: str, patch: dict[str, Any]) -> None:
+    def _count_of(self, scale: Json) -> int:
         try:
-            await self._client.patch(
-                Pod, pod, patch, namespace=self._namespace, patch_type=PatchType.MERGE
-            )
-        except httpx2.HTTPError as error:
-            code = error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else None
-            if code == 404:  # gone already, or telemetry calls its replicas otherwise
-                return
-            hint = "the count is set all the same and Kubernetes chooses"
-            if code == 403:
-                if self._told_forbidden:
-                    return
-                self._told_forbidden = True
-                hint += "; grant patch on pods to have the least loaded go first (told once)"
-            log.warning("%s: pod %s cannot be told to go first: %s; %s", self._where, pod, error,
-                        hint)  # fmt: skip
-
-    async def _ask(self, call: Awaitable[Any]) -> Any:
-        try:
-            return await call
-        except httpx2.HTTPStatusError as error:
-            raise _meaning(error, self._where) from error
-        except httpx2.HTTPError as error:
+            # Zero is left out of the scale's JSON.
+            return int(scale["spec"].setdefault("replicas", 0))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Unreachable(
-                f"{self._where}: the Kubernetes API did not answer ({type(error).__name__}: "
-                f"{error}); check the network and the API server"
+                f"{self._place}: the answer is no scale ({error!r}); check what stands between"
             ) from error
 
 
-def deletion_cost(at: float) -> str:
-    """Minutes since 1970, negated: a pod marked now goes before one left over from earlier."""
-    return str(-int(at // 60))
-
-
-def is_pod_of(owner: str, name: str) -> bool:
-    """Whether a replica of telemetry may be a pod of the object; nobody else's pod is touched."""
-    return name.startswith(f"{owner}-"[:GENERATED]) and POD_NAME.fullmatch(name) is not None
-
-
-def _resource(target: KubernetesTarget) -> Any:
+def _place(target: KubernetesTarget) -> Place:
     version, plural = target.resource()
     group, _, short = version.rpartition("/")
-    # The same kind again yields the class that is registered already.
-    return create_namespaced_resource(group, short, target.kind, plural)
-
-
-def _meaning(error: httpx2.HTTPStatusError, where: str) -> CallError:
-    code = error.response.status_code
-    said = f"{where}: the Kubernetes API answered {code}: {error}"
-    match code:
-        case 401 | 403 if "exceeded quota" in str(error):
-            return NoCapacity(f"{said}; raise the quota or the pool's max")
-        case 401 | 403:
-            return Unauthorised(f"{said}; grant get on the kind and get, update on its scale")
-        case 404 | 410:
-            return Gone(f"{said}; correct the target or create the object")
-        case 409:
-            return Conflict(f"{said}; somebody else wrote in between")
-        case 429:
-            asked = error.response.headers.get("Retry-After", "")
-            return Throttled(said, retry_after_s=float(asked) if asked.isdigit() else None)
-        case _:
-            return Unreachable(f"{said}; see the API server's log")
+    return Place(
+        group=group,
+        version=short,
+        plural=plural,
+        kind=target.kind,
+        namespace=target.namespace,
+        name=target.name,
+        usual=target.usual(),
+        pods=target.pods_selector(),
+    )

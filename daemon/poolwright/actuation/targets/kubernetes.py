@@ -1,7 +1,7 @@
 """Which Kubernetes object a pool is: of a usual kind, or of any that has a scale subresource."""
 
 from collections.abc import Hashable, Mapping
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import override
@@ -15,6 +15,8 @@ KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     "LeaderWorkerSet": ("leaderworkerset.x-k8s.io/v1", "leaderworkersets"),
 }
 """API version and plural, by kind."""
+LEADER_WORKER_SET: Final = "leaderworkerset.sigs.k8s.io/name"
+"""Label of all pods of a LeaderWorkerSet."""
 
 
 class KubernetesTarget(Target):
@@ -26,7 +28,10 @@ class KubernetesTarget(Target):
         (
             "get on the kind: to read the count and the ready replicas",
             "get, update on <kind>/scale: to set the count",
+            "list, watch on the kind: to be told of changes instead of asking (optional)",
+            "list, watch on pods: to count replicas and see why they wait (optional)",
             "patch on pods: to have the least loaded go first (optional)",
+            "list on horizontalpodautoscalers, scaledobjects: for check --live (optional)",
         ),
         extra="kubernetes",
         chooses=True,
@@ -39,6 +44,8 @@ class KubernetesTarget(Target):
     name: Text
     context: Text | None = None
     """Of the kubeconfig."""
+    await_nodes_s: Annotated[float, Field(alias="awaitNodes", ge=0, le=3600)] = 0.0
+    """So long a pod may lack a node before the pool is short: for clusters that add nodes."""
 
     @field_validator("kind")
     @classmethod
@@ -54,6 +61,14 @@ class KubernetesTarget(Target):
         """API version and plural."""
         version, plural = KNOWN.get(self.kind, ("", ""))
         return self.api_version or version, self.plural or plural
+
+    def usual(self) -> bool:
+        """Whether it is known where the counts are, and that a zero is left out of the status."""
+        return self.kind in KNOWN and self.resource() == KNOWN[self.kind]
+
+    def pods_selector(self) -> str:
+        """Of a group's pods the scale names the leader alone; '' where it names all."""
+        return f"{LEADER_WORKER_SET}={self.name}" if self.kind == "LeaderWorkerSet" else ""
 
     @override
     def identity(self, service: str, pool: str) -> Hashable:

@@ -1,0 +1,1 @@
+"""What the kubernetes provider is made of: credentials, requests, watches, counts, findings."""
