@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import json
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ from tests.contract.fake_aws import Raw, Refusal
 from tests.contract.harness import rule
 
 from poolwright.actuation.aws.client import Aws
-from poolwright.actuation.aws.permissions import permissions, principal
+from poolwright.actuation.aws.permissions import SIMULATOR, permissions, principal
 from poolwright.actuation.aws.target import AwsTarget
 from poolwright.actuation.provider import (
     Conflict,
@@ -26,6 +28,9 @@ from poolwright.actuation.provider import (
     Unreachable,
 )
 from poolwright.actuation.providers.aws_autoscaling import AwsAutoScalingProvider
+from poolwright.actuation.targets.aws_autoscaling import AwsAutoScalingTarget
+from poolwright.actuation.targets.aws_eks import AwsEksTarget
+from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.errors import SettingsError
 from poolwright.settings import Settings
 
@@ -361,3 +366,18 @@ async def test_calls_under_way_survive_that_another_renews_the_credentials(tmp_p
         released.set()
         await slow
         assert len(fake.called("SetDesiredCapacity")) == 2
+
+
+def test_the_policies_of_the_page_allow_what_the_providers_need_and_no_more():
+    page = (Path(__file__).parents[2] / "docs" / "providers" / "aws.md").read_text()
+    policies = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    *policies, simulator = [
+        {action for statement in policy["Statement"] for action in statement["Action"]}
+        for policy in policies
+    ]
+    models = (AwsAutoScalingTarget, AwsEksTarget, AwsSageMakerTarget)
+    for allowed, model in zip(policies, models, strict=True):
+        assert model.needs is not None
+        told = " ".join(permission.partition(": ")[0] for permission in model.needs.permissions)
+        assert allowed == set(re.findall(r"[a-z-]+:[A-Z]\w+", told)), model.__name__
+    assert simulator == {SIMULATOR}

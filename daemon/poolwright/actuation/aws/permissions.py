@@ -5,18 +5,22 @@ credentials may ask it; where not, that is said and stands in nobody's way.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from poolwright.actuation.aws.client import Aws
 from poolwright.actuation.provider import CallError, Finding, Level
 
+IDENTITY: Final = "sts:GetCallerIdentity"
+SIMULATOR: Final = "iam:SimulatePrincipalPolicy"
+
 
 async def permissions(aws: Aws, resource: str, *actions: str) -> list[Finding]:
     """Whether the credentials may do these actions on the resource (its ARN)."""
-    asked = "sts:GetCallerIdentity"
     try:
         caller = (await aws.call("sts", "get_caller_identity"))["Arn"]
-        asked = "iam:SimulatePrincipalPolicy"
+    except CallError as error:
+        return [_unseen(f"whether the credentials may {', '.join(actions)}", IDENTITY, error)]
+    try:
         told = await aws.call(
             "iam",
             "simulate_principal_policy",
@@ -25,15 +29,7 @@ async def permissions(aws: Aws, resource: str, *actions: str) -> list[Finding]:
             ResourceArns=[resource],
         )
     except CallError as error:
-        who = "" if asked.startswith("sts") else f" by {caller}"
-        return [
-            Finding(
-                Level.OK,
-                f"whether {', '.join(actions)} is allowed{who} was not seen: {asked} ended"
-                f" as {error.kind}",
-                "to have it seen, allow iam:SimulatePrincipalPolicy on the own role or user",
-            )
-        ]
+        return [_unseen(f"whether {caller} may {', '.join(actions)}", SIMULATOR, error)]
     return [_finding(caller, resource, result) for result in told["EvaluationResults"]]
 
 
@@ -46,6 +42,15 @@ def principal(caller: str) -> str:
     if not name:
         return caller
     return f"{head.replace(':sts:', ':iam:')}:role/{name.partition('/')[0]}"
+
+
+def _unseen(what: str, asked: str, error: CallError) -> Finding:
+    return Finding(
+        Level.OK,
+        f"{what} was not seen: {asked} ended as {error.kind}",
+        f"to have it seen, let the daemon reach STS and IAM, and allow it {SIMULATOR} on its own"
+        " role or user",
+    )
 
 
 def _finding(caller: str, resource: str, result: Mapping[str, Any]) -> Finding:
