@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from tests.contract.documented import PAGE, TOKEN, Acme, code, shown
 from tests.contract.harness import rule
 from tests.contract.simulated_plant import served
@@ -19,20 +20,20 @@ from poolwright.settings import Settings
 
 PAGES = PAGE.parent / "providers"
 LONGEST_EXAMPLE = 60
-ACTION = re.compile(r"[A-Za-z-]+[:./][A-Za-z/.*]+")
-"""A permission that is one word of the API, such as `autoscaling:SetDesiredCapacity`."""
+ACTION = re.compile(r"\b[a-z-]+:[A-Z]\w+|\bcompute\.[\w.]*\w|Microsoft\.[\w/]+")
+"""A permission that is a word of the API, such as `autoscaling:SetDesiredCapacity`."""
+RULE = re.compile(r"([a-z]+(?:, [a-z]+)*) on (\S.*)")
+"""A permission as a role of Kubernetes has it: verbs, and on what."""
 
 
 def plain(text: str) -> str:
     return " ".join(text.replace("`", "").replace("\\|", "|").split())
 
 
-def page_of(name: str) -> Path | None:
-    """A provider's own page; several of one vendor may share that of the first word."""
-    for stem in (name, re.split("[_-]", name)[0]):
-        if (page := PAGES / f"{stem}.md").exists():
-            return page
-    return None
+def page_of(name: str) -> Path:
+    """A provider's own page; several of one vendor share that of the first word."""
+    own = [PAGES / f"{stem}.md" for stem in (name, re.split("[_-]", name)[0])]
+    return next((page for page in own if page.exists()), PAGE if name == "simulated" else own[-1])
 
 
 @pytest.mark.parametrize("name", installed())
@@ -51,14 +52,46 @@ def test_the_overview_lists_each_installed_provider_as_it_is(name) -> None:
 
 @pytest.mark.parametrize("name", installed())
 def test_the_least_permissions_stand_on_the_providers_page(name) -> None:
-    needs = targets()[name].needs
     page = page_of(name)
-    text = plain((PAGE if page is None else page).read_text())
-    for permission in needs.permissions:
+    text = plain(page.read_text())
+    granted = role(page)
+    for permission in targets()[name].needs.permissions:
         what = plain(permission.partition(": ")[0])
-        first = what.split()[0]
-        wanted = first if ACTION.fullmatch(first) else what
-        assert wanted in text, f"{page}: {permission}"
+        if (rule := RULE.fullmatch(what)) is not None and granted:
+            for resource in rule[2].split(", "):
+                assert set(rule[1].split(", ")) <= granted[resource], permission
+        elif actions := ACTION.findall(what):
+            for action in actions:
+                assert action in text, permission
+        else:
+            assert what in text, permission
+
+
+def test_the_policies_to_paste_grant_no_more_than_that() -> None:
+    needed = [p for target in targets().values() for p in target.needs.permissions]
+    for page in PAGES.glob("*.md"):
+        blocks = re.findall(r"```\w*\n(.*?)```", page.read_text(), re.DOTALL)
+        for action in re.findall(r'"([a-z-]+:[A-Z]\w+|Microsoft\.[\w/]+)"', "".join(blocks)):
+            assert any(action in permission for permission in needed), f"{page}: {action}"
+        for resource, verbs in role(page).items():
+            rules = [RULE.fullmatch(plain(p.partition(": ")[0])) for p in needed]
+            told = {v for r in rules if r and resource in r[2] for v in r[1].split(", ")}
+            assert verbs <= told, f"{page}: {resource}"
+
+
+def role(page: Path) -> dict[str, set[str]]:
+    """By resource the verbs that the page's role of Kubernetes grants."""
+    granted: dict[str, set[str]] = {}
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
+    for block in (block for block in blocks if "kind: Role\n" in block):
+        for document in YAML(typ="safe").load_all(block):
+            if isinstance(document, dict) and document.get("kind") == "Role":
+                for rule in document["rules"]:
+                    for resource in rule["resources"]:
+                        named = resource.replace("deployments", "<kind>")
+                        named = "the kind" if named == "<kind>" else named
+                        granted.setdefault(named, set()).update(rule["verbs"])
+    return granted
 
 
 def test_each_kind_of_error_and_each_cause_is_explained() -> None:

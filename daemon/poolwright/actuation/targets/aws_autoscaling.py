@@ -20,6 +20,7 @@ class AwsAutoScalingTarget(AwsTarget):
             "autoscaling:SetInstanceProtection on the group: only with `manages_protection`",
             "autoscaling:DescribePolicies: for `check --live` (optional)",
             "autoscaling:DescribeScheduledActions: for `check --live` (optional)",
+            "iam:SimulatePrincipalPolicy on its own role: for `check --live` (optional)",
         ),
         extra="aws",
         chooses=True,

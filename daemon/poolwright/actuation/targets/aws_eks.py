@@ -20,6 +20,7 @@ class AwsEksTarget(AwsTarget):
             "autoscaling:DescribeScalingActivities: to say why instances do not come",
             "autoscaling:DescribePolicies: for `check --live` (optional)",
             "autoscaling:DescribeScheduledActions: for `check --live` (optional)",
+            "iam:SimulatePrincipalPolicy on its own role: for `check --live` (optional)",
         ),
         extra="aws",
     )

@@ -17,6 +17,7 @@ class AwsSageMakerTarget(AwsTarget):
             "sagemaker:DescribeEndpoint on the endpoint: to read the counts",
             "sagemaker:UpdateEndpointWeightsAndCapacities on the endpoint: to set the count",
             "application-autoscaling:DescribeScalableTargets: for `check --live` (optional)",
+            "iam:SimulatePrincipalPolicy on its own role: for `check --live` (optional)",
         ),
         extra="aws",
     )

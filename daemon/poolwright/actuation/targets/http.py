@@ -28,6 +28,7 @@ class HttpTarget(Target):
         "whatever a REST API counts, as a file in rules/apis/ describes it",
         "the environment variables and files that the described file names",
         ("the requests under `read` and `set` of the described file, and no others",),
+        chooses=True,
     )
     describes: ClassVar[type[BaseModel]] = Api
     """The model of the files that `ref` names."""
