@@ -16,6 +16,7 @@ import numpy as np
 from poolwright.errors import HistoryError
 from poolwright.history.record import DemandRecord
 from poolwright.model.sample import Floats
+from poolwright.redaction import quoted
 from poolwright.settings import HistorySettings
 
 LONGEST: Final = 300
@@ -92,7 +93,7 @@ class Prometheus:
 
     def _failed(self, query: str, why: str) -> HistoryError:
         place = without_password(self._url)
-        short = why.replace(self._url, place)[:LONGEST]
+        short = quoted(why.replace(self._url, place), LONGEST)
         return HistoryError(f"{place}: {short}; the query was {query}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.aws.client import Aws, lacks, looked_at
 from poolwright.actuation.provider import Finding, Gone, Level
+from poolwright.redaction import quoted
 
 GroupAnswer = Mapping[str, Any]
 """One group of DescribeAutoScalingGroups."""
@@ -121,7 +122,7 @@ async def why_short(aws: Aws, group: GroupAnswer, since: float) -> str:
         if activity["StatusCode"] in ENDED and activity["Description"].startswith("Launching"):
             failed = activity["StatusCode"] == "Failed"
             words = activity.get("StatusMessage") or activity["Description"]
-            return words[:SHOWN] if failed else ""
+            return quoted(words, SHOWN) if failed else ""
     return ""
 
 

@@ -14,6 +14,7 @@ from poolwright.actuation.provider import (
     Throttled,
     Unauthorised,
 )
+from poolwright.redaction import quoted
 
 STALE: Final = frozenset(
     {
@@ -109,7 +110,7 @@ def meaning_of(error: ClientError | ForeignAnswerError, said: str, *, now: float
     words = str(error.response.get("Error", {}).get("Message", ""))
     if code in MISSIGNED:
         return Unauthorised(f"{said}: {code}; check the secret key and this machine's clock")
-    said = f"{said}: {code}: {words}"[:SHOWN]
+    said = quoted(f"{said}: {code}: {words}", SHOWN)
     if code in THROTTLED:
         return Throttled(said, retry_after_s=retry_after_s(headers.get("retry-after"), now))
     if code in UNDER_WAY or (code in REFUSED and IN_PROGRESS in words):

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.rest import Body
+from poolwright.redaction import quoted
 
 POWER: Final = "PowerState/"
 COMING: Final = frozenset({"", "starting", "running"})
@@ -40,7 +41,7 @@ def failure(view: Body) -> str:
             # "ProvisioningState/failed/AllocationFailed": only its end is news.
             code = str(status.get("code", "")).removeprefix("ProvisioningState/failed/")
             said = status.get("message") or status.get("displayStatus")
-            return ": ".join(str(part) for part in (code, said) if part)[:SHOWN]
+            return quoted(": ".join(str(part) for part in (code, said) if part), SHOWN)
     return ""
 
 

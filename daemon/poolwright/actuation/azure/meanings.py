@@ -6,6 +6,7 @@ from typing import Any, Final
 from poolwright.actuation.answers import SHOWN, Hints
 from poolwright.actuation.provider import CallError, NoCapacity, Unauthorised
 from poolwright.actuation.rest import Body
+from poolwright.redaction import quoted
 
 HINTS: Final = Hints(
     unauthorised="assign the role of docs/providers/azure.md on the scale set's resource group",
@@ -30,9 +31,11 @@ def explain(_: int, body: Body, said: str) -> CallError | None:
     parts = tuple(_parts(body.get("error")))
     codes = {str(part.get("code")) for part in parts}
     if any(_is_scarce(part) for part in parts):
-        return NoCapacity(f"{said[:SHOWN]}; raise the quota, reserve, or try another size or zone")
+        return NoCapacity(
+            f"{quoted(said, SHOWN)}; raise the quota, reserve, or try another size or zone"
+        )
     if "ScopeLocked" in codes:
-        return Unauthorised(f"{said[:SHOWN]}; take the lock away, or leave this pool alone")
+        return Unauthorised(f"{quoted(said, SHOWN)}; take the lock away, or leave this pool alone")
     return None
 
 
@@ -42,7 +45,8 @@ def told(body: Body) -> str:
     if not parts:
         return ""
     part = next(filter(_is_scarce, parts), parts[-1])
-    return ": ".join(str(part[key]) for key in ("code", "message") if part.get(key))[:SHOWN]
+    words = ": ".join(str(part[key]) for key in ("code", "message") if part.get(key))
+    return quoted(words, SHOWN)
 
 
 def _parts(error: object) -> Iterator[Mapping[str, Any]]:

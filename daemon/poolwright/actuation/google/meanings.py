@@ -7,6 +7,7 @@ from typing import Any, Final
 from poolwright.actuation.answers import SHOWN, Hints, meaning
 from poolwright.actuation.provider import CallError, Conflict, NoCapacity, Throttled
 from poolwright.actuation.rest import Body
+from poolwright.redaction import quoted
 
 HINTS: Final = Hints(
     unauthorised="grant the role of docs/providers/gcp.md on the project",
@@ -43,7 +44,7 @@ def refused(operation: Body, said: str) -> CallError | None:
 def told(errors: Sequence[Mapping[str, Any]]) -> str:
     """Codes and messages, as Google writes them."""
     each = (": ".join(filter(None, (x.get("code"), x.get("message")))) for x in errors)
-    return "; ".join(each)[:SHOWN]
+    return quoted("; ".join(each), SHOWN)
 
 
 def epoch_s(timestamp: str) -> float:
@@ -55,7 +56,7 @@ def epoch_s(timestamp: str) -> float:
 
 
 def _by_code(codes: Sequence[str], said: str) -> CallError | None:
-    said = said[:SHOWN]
+    said = quoted(said, SHOWN)
     for code in codes:
         if code in SCARCE_REASONS or any(part in code for part in SCARCE):
             return NoCapacity(f"{said}; raise the quota, reserve, or try another zone")

@@ -14,6 +14,7 @@ from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule
+from poolwright.redaction import quoted
 from poolwright.settings import Settings
 
 SERVICE: Final = "sagemaker"
@@ -152,4 +153,4 @@ def _why_short(endpoint: Mapping[str, Any]) -> str:
     """Why the last update failed; '' while one is under way."""
     if endpoint["EndpointStatus"] in {"Creating", "Updating", "SystemUpdating"}:
         return ""
-    return str(endpoint.get("FailureReason", ""))[:SHOWN]
+    return quoted(str(endpoint.get("FailureReason", "")), SHOWN)
