@@ -54,13 +54,22 @@ class Needs:
 def needs(stream: Stream, speed: Speed, load: Carrying, last: int) -> Needs:
     """Replicas needed at each of the `last` seconds of the stream."""
     first, decoding = _rates(stream, speed, load, last)
-    sums = np.concatenate(([0.0], np.cumsum(decoding)))
-    since = np.arange(last)
-    until = np.minimum(since + _stay(load) + 1, last)
-    mean: Floats = (sums[until] - sums[since]) / (until - since)
+    sums, span = _sums(decoding), _stay(load) + 1
+    mean = np.empty(last)
+    # Those whose time has passed, and then the newest.
+    passed = max(last - span, 0)
+    mean[:passed] = (sums[span : span + passed] - sums[:passed]) / span
+    mean[passed:] = (sums[last] - sums[passed:last]) / np.arange(last - passed, 0, -1)
     return Needs(
         np.maximum(first, decoding).round(DECIMALS), np.maximum(first, mean).round(DECIMALS)
     )
+
+
+def _sums(values: Floats) -> Floats:
+    """Of the first 0, 1, … values."""
+    sums = np.zeros(len(values) + 1)
+    np.cumsum(values, out=sums[1:])
+    return sums
 
 
 def _stay(load: Carrying) -> int:
@@ -70,20 +79,21 @@ def _stay(load: Carrying) -> int:
 def _rates(stream: Stream, speed: Speed, load: Carrying, last: int) -> tuple[Floats, Floats]:
     """By second, what first tokens (and places in the batch) need, and what decoding needs."""
     total = len(stream.requests)
-    prefill = np.concatenate(
-        ([0.0], np.cumsum(speed.prefill_base_s * stream.requests
-                          + speed.prefill_per_token_s * stream.input_tokens))
-    )  # fmt: skip
-    decode = np.concatenate(([0.0], np.cumsum(speed.itl_per_request_s * stream.output_tokens)))
-    requests = np.concatenate(([0.0], np.cumsum(stream.requests)))
+    prefill = _sums(
+        speed.prefill_base_s * stream.requests + speed.prefill_per_token_s * stream.input_tokens
+    )
+    decode = _sums(speed.itl_per_request_s * stream.output_tokens)
+    requests = _sums(stream.requests)
     begin = total - last + 1
 
     def within(sums: Floats, span: int) -> Floats:
-        found: Floats = sums[begin:].copy()
+        found = np.empty(last)
         # Before the stream nothing is known to have come.
-        known = max(span - begin, 0)
-        if known < last:
-            found[known:] -= sums[begin + known - span : total + 1 - span]
+        known = min(max(span - begin, 0), last)
+        found[:known] = sums[begin : begin + known]
+        np.subtract(
+            sums[begin + known :], sums[begin + known - span : total + 1 - span], out=found[known:]
+        )
         return found
 
     stay = min(_stay(load), total)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-import numpy as np
+from poolwright.signals.statistics import percentile
 
 KEPT: Final = 20
 LONGEST_S: Final = 3600.0
@@ -45,7 +45,7 @@ class StartupTimes:
         seen = list(self.seconds)
         if len(seen) < 5:
             seen.append(declared_s)
-        return float(np.percentile(seen, 95))
+        return percentile(seen, 95.0)
 
     def overdue(self, at: float, declared_s: float) -> int:
         """Replicas that were ordered so long ago that they will hardly come."""
