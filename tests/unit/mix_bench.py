@@ -5,6 +5,7 @@ import numpy as np
 from poolwright.capacity.demand import Demand
 from poolwright.capacity.ended import EndedTimes
 from poolwright.capacity.mix import Plan, Planner
+from poolwright.capacity.past import Past
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.model.assessment import Advantage
 from poolwright.model.pool import PoolReport
@@ -69,7 +70,7 @@ class Fleet:
         names = {CHAT: "chat", FAST: "fast"}
         return self.planner.plan(
             self.service,
-            self.demand,
+            Past(self.demand),
             self.pools,
             {number: names[number] for number in sorted(self.demand.classes)},
             {name: PoolReport(name, at, count, count) for name, count in ready.items()},

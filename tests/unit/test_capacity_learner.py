@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.unit.capacity_bench import ACCELERATOR, RULES
 
 from poolwright.capacity.assessing import assess
+from poolwright.capacity.carrying import Carrying
 from poolwright.capacity.demand import PRIOR_OUTPUT_TOKENS, Demand
 from poolwright.capacity.feed import feed
 from poolwright.capacity.learner import ServiceLearner
+from poolwright.capacity.past import Past
 from poolwright.capacity.pool_learner import FRESH_S, READY_S, PoolLearner, missed_slo
 from poolwright.capacity.question import question_of
 from poolwright.capacity.saving import dump_learner
@@ -291,7 +294,7 @@ def test_a_declared_profile_is_believed_until_measured() -> None:
     demand.advance(AT)
     question = question_of(service(TWO), service(TWO).triggers[0])
     basis = [
-        assess(demand, PoolLearner(rule), rule, question, {}, AT).capacity.basis
+        assess(Past(demand), PoolLearner(rule), rule, question, {}, AT).capacity.basis
         for rule in (gpu, wse)
     ]
     assert basis == [Basis.PRIOR, Basis.DECLARED]
@@ -304,7 +307,7 @@ def test_the_first_seconds_have_a_need_and_no_forecast() -> None:
     rule = service().pools[0]
     question = question_of(service(), service().triggers[0])
     (number,) = learner.demand.classes
-    found = assess(learner.demand, learner.pools["gpu"], rule, question, {number: 1.0}, AT)
+    found = assess(Past(learner.demand), learner.pools["gpu"], rule, question, {number: 1.0}, AT)
     assert found.need > 1.0
     assert (found.upper, found.skill, found.history_s) == (None, None, 1.0)
     assert dict(found.models) == {}
@@ -320,7 +323,7 @@ def opened(per_s: Callable[[int], int], seconds: int = 120) -> Assessment:
     question = question_of(service(), service().triggers[0])
     (number,) = learner.demand.classes
     at = AT + seconds - 1
-    return assess(learner.demand, learner.pools["gpu"], rule, question, {number: 1.0}, at)
+    return assess(Past(learner.demand), learner.pools["gpu"], rule, question, {number: 1.0}, at)
 
 
 def test_before_a_forecast_a_need_is_carried_on_as_it_has_grown() -> None:
@@ -337,7 +340,7 @@ def test_a_mix_without_requests_has_no_mean_request() -> None:
     demand.advance(AT)
     rule = service().pools[0]
     question = question_of(service(), service().triggers[0])
-    found = assess(demand, PoolLearner(rule), rule, question, {}, AT)
+    found = assess(Past(demand), PoolLearner(rule), rule, question, {}, AT)
     assert (found.input_tokens, found.output_tokens) == (None, None)
 
 
@@ -358,6 +361,36 @@ def test_nothing_is_assessed_before_a_plan() -> None:
     assert learner.plan(rule, {}, {}, AT) == {}
     assert learner.demand.seconds == 0
     assert learner.assess(rule, rule.pools[0], rule.triggers[0], AT) is None
+
+
+def test_triggers_of_one_pool_share_what_they_ask_for() -> None:
+    bench = Bench()
+    for second in range(300):
+        bench.feed(arrival(AT + second, input_tokens=1000), at=AT + second)
+    learner, past = bench.of("chat"), Past(bench.of("chat").demand)
+    shares, speed = dict.fromkeys(learner.demand.classes, 1.0), learner.pools["gpu"].speed.speed
+    load = Carrying(0.8, 64.0, 2.0, 1.0)
+    assert past.stream(shares) is past.stream(dict(shares))
+    assert past.needs(shares, speed, load) is past.needs(dict(shares), speed, replace(load))
+    tested = past.backtest(shares, speed, load, 1.0, 60.0)
+    assert tested is not None
+    assert past.backtest(shares, speed, load, 1.0, 59.0) is tested
+    assert past.backtest(shares, speed, load, 1.1, 60.0) is not tested
+
+
+def test_other_rules_within_a_block_are_assessed_at_once() -> None:
+    bench = Bench()
+    for second in range(60):
+        bench.feed(arrival(AT + second, input_tokens=1000), at=AT + second)
+    learner, rule = bench.of("chat"), service()
+    at = AT + 59
+    learner.plan(rule, {}, {"gpu": 9}, at)
+    trigger = replace(rule.triggers[0], name="another")
+    other = replace(rule, triggers=(*rule.triggers, trigger))
+    known = learner.assess(other, other.pools[0], rule.triggers[0], at)
+    found = learner.assess(other, other.pools[0], trigger, at)
+    assert known is not None
+    assert found == replace(known, trigger="another")
 
 
 def test_a_forecast_is_for_the_strictest_class() -> None:

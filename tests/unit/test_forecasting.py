@@ -7,11 +7,12 @@ from poolwright.forecasting import ensemble
 from poolwright.forecasting.ensemble import (
     LEAST_RESIDUALS,
     Forecast,
+    Residuals,
+    backtest,
     episodes,
     forecast,
     models,
     smoothed,
-    weighted_quantile,
 )
 
 HORIZON = 6
@@ -187,15 +188,42 @@ def test_blocks_with_more_requests_count_for_more() -> None:
 )
 def test_the_quantile_is_corrected_for_few_values(count, quantile, expected) -> None:
     values = np.arange(1.0, count + 1)[::-1]
-    assert weighted_quantile(values, np.ones(count), quantile - 1e-9) == expected
+    assert Residuals.of(values, np.ones(count)).quantile(quantile - 1e-9) == expected
 
 
 def test_the_quantile_of_unequal_weights() -> None:
     # Weights 1, 2, 7 and a further one of their mean: 10/3. 0.7 of 13.3 is 9.3: within the third.
     values, weights = np.array([3.0, 1.0, 2.0]), np.array([7.0, 1.0, 2.0])
-    assert weighted_quantile(values, weights, 0.7) == 3.0
-    assert weighted_quantile(values, weights, 0.2) == 2.0
-    assert weighted_quantile(values, weights, 0.07) == 1.0
+    residuals = Residuals.of(values, weights)
+    assert residuals.quantile(0.7) == 3.0
+    assert residuals.quantile(0.2) == 2.0
+    assert residuals.quantile(0.07) == 1.0
+
+
+def test_of_whatever_quantile_it_is_the_same_as_if_all_were_sorted() -> None:
+    random = np.random.default_rng(1)
+    for count in (1, 3, 40, 500):
+        values, weights = (
+            random.permutation(float(count) + np.arange(count)),
+            random.poisson(3, count),
+        )
+        weights = weights + 1.0
+        some, every = Residuals.of(values, weights), Residuals.of(values, weights, 1.0)
+        rising = np.argsort(values)
+        reached = np.cumsum(weights[rising])
+        for quantile in (0.05, 0.5, 0.8, 0.95, 0.999):
+            place = reached.searchsorted(quantile * (weights.sum() + weights.mean()))
+            expected = values[rising[min(int(place), count - 1)]]
+            assert some.quantile(quantile) == every.quantile(quantile) == expected
+
+
+def test_one_backtest_serves_every_quantile() -> None:
+    values = np.random.default_rng(2).random(60).cumsum()
+    truths, weights = values[:, None] + np.zeros((60, 10)), np.ones((60, 10))
+    tested = backtest(values, truths, weights, 3)
+    assert tested is not None
+    for quantile in (0.6, 0.95):
+        assert tested.forecast(quantile) == forecast(values, truths, weights, 3, quantile)
 
 
 def test_smoothing_starts_as_a_plain_mean() -> None:

@@ -1,24 +1,16 @@
 """From what was learned of a service and a pool to the pool's assessment."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from poolwright.capacity.calibration import MEMORY_S
 from poolwright.capacity.carrying import Carrying, carrying
-from poolwright.capacity.demand import (
-    HISTORY_S,
-    PRIOR_INPUT_TOKENS,
-    PRIOR_OUTPUT_TOKENS,
-    Demand,
-)
-from poolwright.capacity.need import needs
+from poolwright.capacity.demand import PRIOR_INPUT_TOKENS, PRIOR_OUTPUT_TOKENS
+from poolwright.capacity.past import Past, Shares
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Question
-from poolwright.forecasting.ensemble import Forecast, forecast
 from poolwright.model.assessment import Assessment, Basis, Capacity, ModelForecast
 from poolwright.model.rule import PoolRule
 from poolwright.model.sample import Bools, Floats
@@ -31,20 +23,20 @@ REACTION_S: Final = 10.0
 
 
 def assess(
-    demand: Demand,
+    past: Past,
     pool: PoolLearner,
     rule: PoolRule,
     question: Question,
-    shares: Mapping[int, float],
+    shares: Shares,
     at: float,
     *,
     binding: bool = True,
 ) -> Assessment:
-    """What the pool needs for its shares of the classes (by class number) at the objective.
+    """What the pool needs for its shares of the classes at the objective.
 
     Unless it is `binding`, as the alternatives of a plan are not, outcomes are not judged by it.
     """
-    stream = demand.stream(shares, demand.seconds)
+    demand, stream = past.demand, past.stream(shares)
     requests = float(stream.requests.sum())
     inputs = float(stream.input_tokens.sum()) / requests if requests else PRIOR_INPUT_TOKENS
     outputs = float(stream.output_tokens.sum()) / requests if requests else PRIOR_OUTPUT_TOKENS
@@ -57,9 +49,9 @@ def assess(
         output_tokens=outputs,
         max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
     )
-    replicas = needs(stream, speed, load, demand.seconds)
+    replicas = past.needs(shares, speed, load)
     modelled, needed = replicas.at_once, replicas.felt
-    last, minute = min(demand.seconds, int(MEMORY_S)), max(1, min(demand.asked_s, 60))
+    last, minute = min(past.seconds, int(MEMORY_S)), max(1, min(demand.asked_s, 60))
     if binding:
         waiting = pool.waiting(at)
         pool.note_felt(
@@ -70,7 +62,7 @@ def assess(
             request_class=question.request_class,
         )
         pool.judge(at, float(stream.requests[-last:].sum()) / last)
-    known = demand.known(demand.seconds)
+    known = past.known
     peak = float(modelled[known].max(initial=0.0))
     factor = pool.calibration.factor
     startup_s = pool.startups.p95_s(rule.startup_s)
@@ -78,12 +70,8 @@ def assess(
     quantile = question.quantile
     if quantile is None:
         quantile = pool.calibration.quantile(question.request_class, question.objective.attainment)
-    found = _forecast(
-        demand,
-        Series(stream.requests, modelled * factor, needed * factor, load.decode_s),
-        horizon_s,
-        quantile,
-    )
+    tested = past.backtest(shares, speed, load, factor, horizon_s)
+    found = None if tested is None else tested.forecast(quantile)
     return Assessment(
         trigger=question.trigger,
         request_class=question.request_class,
@@ -109,7 +97,7 @@ def assess(
         peak=peak * factor,
         carried_on=None
         if found is not None
-        else (peak + _growth(demand, modelled, load.decode_s) * horizon_s) * factor,
+        else (peak + _growth(past, modelled, load.decode_s) * horizon_s) * factor,
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
         early_miss_rate=pool.early_miss_rate,
@@ -122,52 +110,14 @@ def _mean(modelled: Floats, known: Bools, last: int) -> float:
     return float(heard.mean()) if len(heard) else float(modelled[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """By second, oldest first: requests, replicas needed at it, and what its arrivals felt."""
-
-    requests: Floats
-    needed: Floats
-    felt: Floats
-    decode_s: float
-
-
-def _forecast(demand: Demand, series: Series, horizon_s: float, quantile: float) -> Forecast | None:
-    """Over blocks of the history that telemetry covers."""
-    blocks = len(series.needed) // BLOCK_S
-    if not blocks:
-        return None
-    last = blocks * BLOCK_S
-    known: Bools = np.all(demand.known(last).reshape(blocks, BLOCK_S), axis=1)
-    known[: math.ceil(_opening_s(demand, last, series.decode_s) / BLOCK_S)] = False
-    levels, truths, weights = (
-        values[-last:].reshape(blocks, BLOCK_S)[known]
-        for values in (series.needed, series.felt, series.requests)
-    )
-    horizon = max(1, math.ceil(horizon_s / BLOCK_S))
-    ends = (demand.newest or 0) - np.arange(blocks - 1, -1, -1.0)[known] * BLOCK_S
-    ratios = demand.season.ratios(ends, horizon * BLOCK_S)
-    return forecast(levels.mean(axis=1), truths, weights, horizon, quantile, ratios)
-
-
-def _growth(demand: Demand, modelled: Floats, decode_s: float) -> float:
+def _growth(past: Past, modelled: Floats, decode_s: float) -> float:
     """Replicas a second by which the need has been growing; 0 where it falls, or is too young."""
-    known = demand.known(len(modelled))
-    known[: math.ceil(_opening_s(demand, len(modelled), decode_s))] = False
+    known = past.known.copy()
+    known[: math.ceil(past.opening_s(past.seconds, decode_s))] = False
     at = np.flatnonzero(known).astype(np.float64)
     if len(at) < LEAST_TREND_S:
         return 0.0
     return max(0.0, float(np.polyfit(at, modelled[known], 1)[0]))
-
-
-def _opening_s(demand: Demand, last: int, decode_s: float) -> float:
-    """Of the last seconds, the first that tell nothing of how demand changes.
-
-    Before the first request nobody asked yet, and then a batch fills: neither is a jump.
-    """
-    if demand.asked_s >= HISTORY_S:
-        return 0.0
-    return max(0.0, last - demand.asked_s + decode_s)
 
 
 def _capacity(

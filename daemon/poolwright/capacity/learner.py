@@ -11,6 +11,7 @@ import numpy as np
 from poolwright.capacity.assessing import assess
 from poolwright.capacity.demand import Demand
 from poolwright.capacity.mix import Plan, Planner
+from poolwright.capacity.past import Past
 from poolwright.capacity.pool_learner import BLOCK_S, PoolLearner
 from poolwright.capacity.question import Asking, question_of
 from poolwright.model.assessment import Assessment
@@ -144,32 +145,42 @@ class ServiceLearner:
         classes = {number: self._names.name(number) for number in self.demand.classes}
         facts = (len(classes), *(reports[name].ready if name in reports else -1
                                  for name in self.pools))  # fmt: skip
-        old = self.block
+        old, past = self.block, Past(self.demand)
         if old.plan and facts == old.facts and block - old.planned < PLAN_BLOCKS:
             self.block = Block(block, old.plan, planned=old.planned, facts=facts)
         else:
-            plan = self.planner.plan(service, self.demand, self.pools, classes, reports, most, at)
+            plan = self.planner.plan(service, past, self.pools, classes, reports, most, at)
             self.block = Block(block, plan, planned=block, facts=facts)
+        self._assess(service, past, at)
         return self.block.plan
 
     def assess(
         self, service: ServiceRule, rule: PoolRule, trigger: Asking, at: float
     ) -> Assessment | None:
         """What a trigger of the pool asks for; None before any telemetry came. After `plan`."""
-        share = self.block.plan.get(rule.name)
-        if share is None:
-            return None
-        known = self.block.assessed.get((rule.name, trigger.name))
-        if known is None:
+        asked = rule.name, trigger.name
+        if rule.name in self.block.plan and asked not in self.block.assessed:
+            # The rules are others than those that the block was worked out for, before a restart.
+            self._assess(service, Past(self.demand), at)
+        return self.block.assessed.get(asked)
+
+    def _assess(self, service: ServiceRule, past: Past, at: float) -> None:
+        """What the triggers of all pools ask for that is not known of this block."""
+        for rule in service.pools:
+            share = self.block.plan.get(rule.name)
+            if share is None:
+                continue
             shares = {
-                number: share.share.classes[self._names.name(number)]
+                number: share.share.classes[name]
                 for number in self.demand.classes
-                if self._names.name(number) in share.share.classes
+                if (name := self._names.name(number)) in share.share.classes
             }
-            question = question_of(service, trigger)
-            known = assess(self.demand, self.pools[rule.name], rule, question, shares, at)
-            self.block.assessed[rule.name, trigger.name] = known
-        return known
+            for trigger in service.triggers_of(rule):
+                asked = rule.name, trigger.name
+                if isinstance(trigger, Asking) and asked not in self.block.assessed:
+                    question = question_of(service, trigger)
+                    pool = self.pools[rule.name]
+                    self.block.assessed[asked] = assess(past, pool, rule, question, shares, at)
 
 
 def _compared(service: ServiceRule) -> list[str]:

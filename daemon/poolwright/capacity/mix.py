@@ -16,7 +16,7 @@ from poolwright.capacity.advantage import Case, Holding, judge
 from poolwright.capacity.allocation import Mix, Option, allocate
 from poolwright.capacity.assessing import assess
 from poolwright.capacity.comparing import NOTHING, compare
-from poolwright.capacity.demand import Demand
+from poolwright.capacity.past import Past
 from poolwright.capacity.pool_learner import PoolLearner
 from poolwright.capacity.question import question_of
 from poolwright.model.assessment import (
@@ -56,7 +56,7 @@ class Planner:
     def plan(
         self,
         service: ServiceRule,
-        demand: Demand,
+        past: Past,
         pools: Mapping[str, PoolLearner],
         classes: Mapping[int, str],
         reports: Mapping[str, PoolReport],
@@ -74,13 +74,13 @@ class Planner:
                 pool.name: PoolPlan(Share(dict.fromkeys(served[pool.name], 1.0), None))
                 for pool in service.pools
             }
-        found = _needs(service, demand, pools, classes, served, at)
+        found = _needs(service, past, pools, classes, served, at)
         options = {
             pool.name: _option(pool, pools[pool.name], found[pool.name], reports, most, at)
             for pool in service.pools
         }
         advantages = {
-            pool.name: self._advantage(service, pool, options, found, demand, classes, pools, at)
+            pool.name: self._advantage(service, pool, options, found, past, classes, pools, at)
             for pool in service.pools
             if pool.role is PoolRole.ACCELERATOR and pool.advantage is not None
         }
@@ -98,7 +98,7 @@ class Planner:
         pool: PoolRule,
         options: Mapping[str, Option],
         found: Needs,
-        demand: Demand,
+        past: Past,
         classes: Mapping[int, str],
         pools: Mapping[str, PoolLearner],
         at: float,
@@ -110,7 +110,7 @@ class Planner:
             and (other.role is PoolRole.DEFAULT or self._granted(other.name))
         ]
         own = options[pool.name]
-        tokens = _tokens_per_hour(demand, classes)
+        tokens = _tokens_per_hour(past, classes)
         budget = service.limits.budget_usd_per_hour
         out = replace(own, least=0, most=0, committed=0)
         without = allocate(_reachable([*others, out], found), budget)
@@ -160,7 +160,7 @@ class Planner:
 
 def _needs(
     service: ServiceRule,
-    demand: Demand,
+    past: Past,
     pools: Mapping[str, PoolLearner],
     classes: Mapping[int, str],
     served: Mapping[str, list[str]],
@@ -171,7 +171,7 @@ def _needs(
     return {
         pool.name: {
             name: assess(
-                demand,
+                past,
                 pools[pool.name],
                 pool,
                 question_of(service, triggers.get(name, first)),
@@ -343,10 +343,11 @@ def _basis(found: Mapping[str, Assessment]) -> Basis:
     return next((assessment.capacity.basis for assessment in found.values()), Basis.PRIOR)
 
 
-def _tokens_per_hour(demand: Demand, classes: Mapping[int, str]) -> float:
-    stream = demand.stream(dict.fromkeys(classes, 1.0), min(demand.seconds, 600))
-    seconds = max(len(stream.requests), 1)
-    return float(stream.input_tokens.sum() + stream.output_tokens.sum()) / seconds * 3600.0
+def _tokens_per_hour(past: Past, classes: Mapping[int, str]) -> float:
+    """Over the last ten minutes."""
+    stream = past.stream(dict.fromkeys(classes, 1.0))
+    inputs, outputs = stream.input_tokens[-600:], stream.output_tokens[-600:]
+    return float(inputs.sum() + outputs.sum()) / max(len(inputs), 1) * 3600.0
 
 
 def _alternative(name: str, mix: Mix, tokens_per_hour: float) -> Alternative:

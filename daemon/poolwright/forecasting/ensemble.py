@@ -10,11 +10,11 @@ nothing of this service gets no say.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
-from poolwright.model.sample import Floats
+from poolwright.model.sample import Floats, Index
 
 LEAST_RESIDUALS: Final = 18
 """Fewer are no sample of a tail: no forecast."""
@@ -24,6 +24,8 @@ RARITY: Final = 1.5
 """How far beyond n peaks the next may go, as a share of the margin: EXCEEDANCE/(1 + n)^RARITY. Of
 exchangeable peaks it is the largest with probability 1/(n + 1), and by less the more were seen."""
 NEGLIGIBLE: Final = 1e-3
+SORTED: Final = 0.25
+"""Share of the residuals that is sorted at first; it holds the quantiles of nearly all SLOs."""
 SHARPNESS: Final = 12.0
 """How fast a model's weight falls with its loss, relative to the best."""
 
@@ -62,6 +64,97 @@ def forecast(
 ) -> Forecast | None:
     """Forecast at the end of `values`; None while there is too little history.
 
+    See `backtest`, which serves any number of quantiles.
+    """
+    tested = backtest(values, truths, weights, horizon, ratios)
+    return None if tested is None else tested.forecast(quantile)
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """By what the truth exceeded what a model expected, and the weight of each, above 0.
+
+    Only the largest are sorted: wanted are high quantiles.
+    """
+
+    values: Floats
+    weights: Floats
+    weight: float
+    """Of all."""
+    top: Index
+    """Places of the largest, those first."""
+    above: Floats
+    """The weight of the 0, 1, … largest."""
+
+    @classmethod
+    def of(cls, values: Floats, weights: Floats, sorted_share: float = SORTED) -> Self:
+        most = math.ceil(sorted_share * len(values))
+        top = np.argpartition(values, -most)[-most:]
+        top = top[np.argsort(values[top])[::-1]]
+        above = np.zeros(most + 1)
+        np.cumsum(weights[top], out=above[1:])
+        return cls(values, weights, float(weights.sum()), top, above)
+
+    def quantile(self, quantile: float) -> float:
+        """Upper weighted quantile with the finite-sample correction of conformal prediction.
+
+        A further observation counts as infinitely large (Vovk et al. 2005); where that would make
+        the answer infinite, it is the largest value seen.
+        """
+        left = self.weight - quantile * (self.weight + self.weight / len(self.values))
+        if self.above[-1] <= left and len(self.top) < len(self.values):
+            return Residuals.of(self.values, self.weights, 1.0).quantile(quantile)
+        place = int(self.above.searchsorted(left, "right")) - 1
+        return float(self.values[self.top[min(max(place, 0), len(self.top) - 1)]])
+
+    def loss(self, quantile: float, margin: float) -> float:
+        """Mean pinball loss of a forecast that adds this margin."""
+        over = self.values - margin
+        lost = np.maximum(quantile * over, (quantile - 1.0) * over)
+        lost *= self.weights
+        return float(lost.sum() / self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What each model would have said of the past, for forecasts at any quantile."""
+
+    residuals: Mapping[str, Residuals]
+    points: Mapping[str, float]
+    """What each model expects now."""
+    surprise: float
+    """Share of a margin by which the next peak may exceed it."""
+    least_loss: float
+    """Below which losses do not differ."""
+    count: int
+    """Blocks."""
+
+    def forecast(self, quantile: float) -> Forecast:
+        """Of what is `horizon` blocks ahead."""
+        results: dict[str, tuple[float, float]] = {}
+        for name, residuals in self.residuals.items():
+            margin = residuals.quantile(quantile)
+            margin += self.surprise * max(margin, 0.0)
+            results[name] = (self.points[name] + margin, residuals.loss(quantile, margin))
+        best = min(loss for _, loss in results.values())
+        share = {
+            name: float(np.exp(-SHARPNESS * (loss - best) / max(best, self.least_loss)))
+            for name, (_, loss) in results.items()
+        }
+        total = sum(share.values())
+        return Forecast(
+            value=max(0.0, sum(share[n] * value for n, (value, _) in results.items()) / total),
+            expected=sum(share[n] * self.points[n] for n in results) / total,
+            residuals=self.count,
+            models={n: (value, loss, share[n] / total) for n, (value, loss) in results.items()},
+        )
+
+
+def backtest(
+    values: Floats, truths: Floats, weights: Floats, horizon: int, ratios: Floats | None = None
+) -> Backtest | None:
+    """The models tested on the past; None while there is too little of it.
+
     `values` is the level of each block; `truths` (blocks, parts) what its parts came to, and
     `weights` (likewise) how much each part counts (its requests). `ratios` is by how much the
     demand usually changes from each block to the one `horizon` later; NaN where nobody knows.
@@ -70,43 +163,33 @@ def forecast(
     if count < LEAST_RESIDUALS:
         return None
     age = np.arange(count)[::-1]
-    weight = weights[horizon:] * (0.5 ** (age / HALF_LIFE_BLOCKS))[:, None]
-    surprise = EXCEEDANCE / (1.0 + episodes(values)) ** RARITY
+    truths, weight = (
+        truths[horizon:],
+        weights[horizon:] * (0.5 ** (age / HALF_LIFE_BLOCKS))[:, None],
+    )
     if weight.sum() <= 0:
         weight = np.ones(weight.shape)
-    block, part = np.nonzero(weight)
-    truth, weight = truths[horizon:][block, part], weight[block, part]
-    results: dict[str, tuple[float, float]] = {}
+    used = np.flatnonzero(weight)
+    truth, w = truths.take(used), weight.take(used)
+    residuals: dict[str, Residuals] = {}
     points: dict[str, float] = {}
     for name, expected in models(values, horizon, ratios).items():
         known = ~np.isnan(expected[:count])
-        if known.sum() < LEAST_RESIDUALS or np.isnan(expected[-1]):
+        told = int(np.count_nonzero(known))
+        if told < LEAST_RESIDUALS or np.isnan(expected[-1]):
             continue
-        residual, w = truth - expected[block], weight
-        if not known.all():
-            counts = known[block]
-            residual, w = residual[counts], w[counts]
-            if not len(w):
+        over = (truths - expected[:count, None]).take(used)
+        if told < count:
+            some = known[used // truths.shape[1]]
+            if not np.count_nonzero(some):
                 continue
-        margin = weighted_quantile(residual, w, quantile)
-        margin += surprise * max(margin, 0.0)
-        over = residual - margin
-        loss = float((w * np.maximum(quantile * over, (quantile - 1.0) * over)).sum() / w.sum())
-        results[name] = (float(expected[-1]) + margin, loss)
+            residuals[name] = Residuals.of(over[some], w[some])
+        else:
+            residuals[name] = Residuals.of(over, w)
         points[name] = float(expected[-1])
-    best = min(loss for _, loss in results.values())
-    floor = 1e-3 * max(float((truth * weight).sum() / weight.sum()), 1e-6)
-    share = {
-        name: float(np.exp(-SHARPNESS * (loss - best) / max(best, floor)))
-        for name, (_, loss) in results.items()
-    }
-    total = sum(share.values())
-    return Forecast(
-        value=max(0.0, sum(share[n] * value for n, (value, _) in results.items()) / total),
-        expected=sum(share[n] * points[n] for n in results) / total,
-        residuals=count,
-        models={n: (value, loss, share[n] / total) for n, (value, loss) in results.items()},
-    )
+    floor = 1e-3 * max(float((truth * w).sum() / w.sum()), 1e-6)
+    surprise = EXCEEDANCE / (1.0 + episodes(values)) ** RARITY
+    return Backtest(residuals, points, surprise, floor, count)
 
 
 def episodes(values: Floats) -> int:
@@ -143,16 +226,3 @@ def smoothed(values: Floats, blocks: float) -> Floats:
     powers = keep ** np.arange(1, len(rest) + 1)
     out[first:] = powers * (out[first - 1] + (1.0 - keep) * np.cumsum(rest / powers))
     return out
-
-
-def weighted_quantile(values: Floats, weights: Floats, quantile: float) -> float:
-    """Upper weighted quantile with the finite-sample correction of conformal prediction.
-
-    A further observation counts as infinitely large (Vovk et al. 2005); where that would make the
-    answer infinite, it is the largest value seen.
-    """
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order])
-    extra = float(weights.mean())
-    index = int(np.searchsorted(reached, quantile * (float(reached[-1]) + extra)))
-    return float(values[order[min(index, len(values) - 1)]])
