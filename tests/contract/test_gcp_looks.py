@@ -1,5 +1,7 @@
 """What a look at an instance group finds, and how the provider comes by its credentials."""
 
+from pathlib import Path
+
 import pytest
 from testenv.fault_proxy import Fault, FaultKind
 from tests.contract import schema_google
@@ -11,6 +13,8 @@ from poolwright.actuation.calls import bounded
 from poolwright.actuation.provider import Finding, Invalid, Level, Unauthorised, Unreachable
 from poolwright.actuation.targets.gcp_instance_group import GcpInstanceGroupTarget
 from poolwright.errors import SettingsError
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -144,6 +148,15 @@ def test_a_group_is_the_same_whatever_way_leads_to_it():
     other = here | {"endpoint": "https://compute-x.p.googleapis.com/compute/v1"}
     one, same = (GcpInstanceGroupTarget.of(rule("gcp_instance_group", t)) for t in (here, other))
     assert one.identity("s", "p") == same.identity("s", "q")
+
+
+def test_the_role_of_the_page_is_what_the_provider_needs():
+    page = (ROOT / "docs/providers/gcp.md").read_text()
+    needs = GcpInstanceGroupTarget.needs
+    assert needs is not None
+    for permission in needs.permissions:
+        for name in permission.partition(":")[0].split(", or "):
+            assert name in page
 
 
 # --- the description ------------------------------------------------------------------------

@@ -19,7 +19,7 @@ try:
     from google.auth.transport.requests import Request
 except ImportError as missing:  # pragma: no cover  (the extra is installed in development)
     raise ImportError(
-        "the gcp provider needs google-auth; pip install 'poolwright[gcp]'"
+        "the gcp_instance_group provider needs google-auth; pip install 'poolwright[gcp]'"
     ) from missing
 
 TIMEOUT_S: Final = 5.0

@@ -26,8 +26,8 @@ class AzureScaleSetTarget(Target):
             "Microsoft.Compute/virtualMachines/read: to read those of flexible sets",
             "Microsoft.Compute/virtualMachineScaleSets/instanceView/read: to see why none come",
             "Microsoft.Compute/virtualMachineScaleSets/write: to set the capacity",
-            "Microsoft.Compute/locations/operations/read: to hear of refusals (optional)",
             "Microsoft.Insights/autoscaleSettings/read: to see who else sets it (optional)",
+            "Microsoft.Authorization/permissions/read: for `check --live` (optional)",
         ),
         extra="azure",
     )
