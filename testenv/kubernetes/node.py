@@ -31,12 +31,14 @@ class Kubelet:
         self._seen = asyncio.Condition()
 
     async def run(self) -> None:
-        async with self._client.stream(
-            "GET", self._path, params={"watch": "true"}, timeout=None
-        ) as answer:
+        # Version 0 is what the API server has in memory: the newest may keep it waiting for etcd.
+        whatever = {"watch": "true", "resourceVersion": "0"}
+        async with self._client.stream("GET", self._path, params=whatever, timeout=None) as answer:
             async for line in answer.aiter_lines():
                 event = json.loads(line)
                 pod = event["object"]
+                if event["type"] == "ERROR":
+                    raise RuntimeError(f"the watch of {self._path} ended: {pod}")
                 name = pod["metadata"]["name"]
                 if event["type"] == "DELETED":
                     self.pods.pop(name, None)

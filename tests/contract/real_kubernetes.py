@@ -5,7 +5,7 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,30 @@ from typing import Any
 import httpx2
 import pytest
 from ruamel.yaml import YAML
+from testenv.fault_proxy import FaultProxy, fault_proxy
 from testenv.kubernetes.control_plane import ControlPlane, NotBuilt, running
 from testenv.kubernetes.node import Kubelet, kubelet
+from testenv.ports import HOST
+from tests.contract.harness import rule
 
-from poolwright.actuation.targets.kubernetes import KNOWN
+from poolwright.actuation.providers.kubernetes import KubernetesProvider
+from poolwright.actuation.targets.kubernetes import KNOWN, KubernetesTarget
+from poolwright.model.pool import PoolReport
+from poolwright.settings import Settings
 
 Json = dict[str, Any]
 
 NAMESPACES = itertools.count(1)
 PAGE = Path(__file__).parents[2] / "docs" / "providers" / "kubernetes.md"
 LABELS = {"app": "chat"}
+BUILT_IN = ("Deployment", "StatefulSet", "ReplicaSet")
 
 
-def documented_rules(namespace: str) -> list[Json]:
-    """The rules of the role that the docs say is enough, for the test's own namespace."""
+def documented_rules() -> list[Json]:
+    """The rules of the role that the docs say is enough."""
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
     found = [one for block in blocks for one in YAML(typ="safe").load_all(block)]
     (role,) = [one for one in found if isinstance(one, dict) and one.get("kind") == "Role"]
-    assert role["metadata"]["namespace"] == "inference"
     return [dict(rule) for rule in role["rules"]]
 
 
@@ -88,6 +94,13 @@ class Cluster:
             },
         }
         await self.ask("POST", self.path(kind), body)
+
+    async def until(self, path: str, wanted: Callable[[Json], bool]) -> Json:
+        """The first answer at the path that is as wanted."""
+        async with asyncio.timeout(15):
+            while not wanted(found := await self.ask("GET", path)):  # noqa: ASYNC110  no event tells
+                await asyncio.sleep(0.02)
+        return found
 
     async def count(self, path: str) -> int:
         scale = await self.ask("GET", f"{path}/scale")
@@ -166,3 +179,69 @@ async def cluster() -> AsyncIterator[Cluster]:
             # Without waiting: pods that hold the node's capacity go at once.
             await client.delete(f"/api/v1/namespaces/{namespace}")
             await client.delete(one.core("pods"), params={"gracePeriodSeconds": 0})
+
+
+@dataclass
+class Scaled:
+    """An object called `chat` of a kind, and a provider for it that comes by way of a proxy."""
+
+    cluster: Cluster
+    provider: KubernetesProvider
+    proxy: FaultProxy
+    path: str
+    token: str
+
+    async def report(self, wanted: Callable[[PoolReport], bool]) -> PoolReport:
+        """The first report that is as wanted."""
+        async with asyncio.timeout(15):
+            while not wanted(report := await self.provider.read()):  # noqa: ASYNC110  no event tells
+                await asyncio.sleep(0.02)
+        return report
+
+    async def watching(self) -> PoolReport:
+        """Returns when a look is answered by the watches alone."""
+        async with asyncio.timeout(15):
+            while True:
+                before = len(self.proxy.requests)
+                report = await self.provider.read()
+                if len(self.proxy.requests) == before:
+                    return report
+                await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def scaled(
+    folder: Path,
+    patch: pytest.MonkeyPatch,
+    kind: str = "Deployment",
+    *,
+    rules: Sequence[Json] | None = None,
+    target: Mapping[str, object] | None = None,
+    replicas: int = 2,
+    ready: int | None = None,
+    resources: Json | None = None,
+) -> AsyncIterator[Scaled]:
+    """Of the built-in kinds it is made, and waited for until as many as said are ready.
+
+    Without `rules` the account may do everything in its namespace.
+    """
+    async with cluster() as made, contextlib.AsyncExitStack() as stack:
+        plane = made.plane
+        if kind in BUILT_IN:
+            await made.create(kind, replicas, resources)
+            await made.kubelet.until(replicas if ready is None else ready, replicas)
+        everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+        token = await made.account("poolwright", everything if rules is None else rules)
+        proxy = await stack.enter_async_context(
+            fault_proxy(HOST, plane.port, serve_tls=plane.serving_tls(), dial_tls=plane.tls())
+        )
+        (folder / "kubeconfig").write_text(json.dumps(plane.config(token, proxy.url)))
+        patch.setenv("KUBECONFIG", str(folder / "kubeconfig"))
+        asked = {"kind": kind, "namespace": made.namespace, "name": "chat", **(target or {})}
+        provider = KubernetesProvider(rule("kubernetes", asked), Settings())
+        version, plural = KubernetesTarget.model_validate(asked).resource()
+        path = made.path(kind, "chat", version, plural)
+        try:
+            yield Scaled(made, provider, proxy, path, token)
+        finally:
+            await provider.close()

@@ -30,7 +30,7 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
         await made.create()
         await made.kubelet.until(ready=2)
         # What the docs say is enough has to be enough for all of this.
-        token = await made.account("poolwright", documented_rules(made.namespace))
+        token = await made.account("poolwright", documented_rules())
         kubeconfig = folder / "kubeconfig"
         kubeconfig.write_text(json.dumps(plane.config(token, proxy.url)))
         patch.setenv("KUBECONFIG", str(kubeconfig))
