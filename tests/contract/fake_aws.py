@@ -68,12 +68,13 @@ class FakeAws:
     once: dict[str, list[Any]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
 
-    held: dict[str, tuple[asyncio.Event, asyncio.Event]] = field(default_factory=dict)
+    held: dict[str, list[tuple[asyncio.Event, asyncio.Event]]] = field(default_factory=dict)
 
     def hold(self, operation: str) -> tuple[asyncio.Event, asyncio.Event]:
-        """Its next answer comes when the first event is set; the second says that it was asked."""
-        self.held[operation] = asyncio.Event(), asyncio.Event()
-        return self.held[operation]
+        """An answer comes when the first event is set; the second says that it was asked for."""
+        events = asyncio.Event(), asyncio.Event()
+        self.held.setdefault(operation, []).append(events)
+        return events
 
     def called(self, operation: str) -> list[Mapping[str, Any]]:
         return [call.arguments for call in self.calls if call.operation == operation]
@@ -84,9 +85,10 @@ class FakeAws:
         service, operation, arguments = _operation(request, body, signed)
         access_key = signed.partition("Credential=")[2].partition("/")[0]
         self.calls.append(Call(operation, arguments, access_key))
-        if (held := self.held.pop(operation, None)) is not None:
-            held[1].set()
-            await held[0].wait()
+        if held := self.held.get(operation):
+            released, arrived = held.pop(0)
+            arrived.set()
+            await released.wait()
         waiting = self.once.get(operation, [])
         answer = waiting.pop(0) if waiting else self.answers[operation]
         if isinstance(answer, Raw):

@@ -239,6 +239,26 @@ async def test_a_choice_whose_count_was_never_set_lets_nobody_go_and_is_made_ane
     ]
 
 
+@pytest.mark.parametrize(
+    ("there", "desired", "count", "go"),
+    [(5, 3, 2, ["i-1", "i-2", "i-3"]), (3, 5, 4, []), (3, 5, 2, ["i-1"])],
+    ids=["still-shrinking", "short", "short-and-fewer"],
+)
+async def test_as_many_may_go_as_are_there_beyond_the_count(
+    there, desired, count, go, tmp_path, monkeypatch
+):
+    instances = [instance(f"i-{n}", ProtectedFromScaleIn=True) for n in range(1, there + 1)]
+    managed = {"manages_protection": True}
+    answers = {"SetInstanceProtection": {}}
+    found = a_group(desired, *instances)
+    async with provided(tmp_path, monkeypatch, found, target=managed, **answers) as (fake, p):
+        await p.set_replicas(count, key="a", drain=("i-1",))
+        sent = fake.called("SetInstanceProtection")
+        assert len(fake.called("SetDesiredCapacity")) == 1
+    names = [v for asked in sent for key, v in asked.items() if key.startswith("InstanceIds")]
+    assert sorted(names) == go
+
+
 async def test_the_unhealthy_go_before_the_named(tmp_path, monkeypatch):
     sick = instance("i-9", ProtectedFromScaleIn=True, HealthStatus="Unhealthy")
     found = a_group(2, instance(ProtectedFromScaleIn=True), sick)

@@ -52,7 +52,7 @@ for _name in ("botocore", "aiobotocore"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 CONFIG: Final = AioConfig(
-    retries={"total_max_attempts": 1},
+    retries={"total_max_attempts": 1, "mode": "standard"},
     connect_timeout=3.0,
     read_timeout=8.0,
     max_pool_connections=4,
