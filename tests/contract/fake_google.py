@@ -103,11 +103,17 @@ class FakeGoogle:
         for found in self.instances:
             found.action, found.status, found.errors = "NONE", "RUNNING", []
 
-    def fail(self, code: str, message: str, *, at: dt.datetime | None = None) -> None:
+    def fail(
+        self, code: str, message: str, *, at: dt.datetime | None = None, action: str = "CREATING"
+    ) -> None:
         """An error of the group as listErrors has it."""
         at = at or dt.datetime.now(dt.UTC)
         self.errors.append(
-            {"error": {"code": code, "message": message}, "timestamp": at.isoformat()}
+            {
+                "error": {"code": code, "message": message},
+                "instanceActionDetails": {"action": action},
+                "timestamp": at.isoformat(),
+            }
         )
 
     def expire_tokens(self) -> None:

@@ -120,6 +120,12 @@ async def test_an_error_from_before_the_order_or_of_long_ago_is_no_shortage(gcp)
     assert "EXHAUSTED" in (await gcp.provider.read()).short
 
 
+async def test_what_keeps_an_instance_from_leaving_is_no_shortage(gcp):
+    gcp.fake.resize(3)
+    gcp.fake.fail("RESOURCE_IN_USE", "The disk is in use", action="DELETING")
+    assert (await gcp.provider.read()).short == ""
+
+
 async def test_nothing_is_short_while_all_serve(gcp):
     gcp.fake.fail(*STOCKOUT)
     assert (await gcp.provider.read()).short == ""

@@ -47,7 +47,7 @@ def _loaded(point: EntryPoint) -> object:
     except (ImportError, AttributeError) as error:
         raise SettingsError(
             f"the provider {point.name!r} ({point.value}) cannot be loaded: {error}. "
-            f"Install what it needs, for example: pip install 'poolwright[{point.name}]'."
+            f"Install what it needs (`poolwright providers` says which extra has it)."
         ) from error
 
 

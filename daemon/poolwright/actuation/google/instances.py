@@ -32,6 +32,11 @@ def is_wanted(instance: Body) -> bool:
     return not leaves and instance.get("targetStatus") not in STANDBY
 
 
+def concerns_growth(error: Body) -> bool:
+    """Whether an error of the group may be why replicas are missing, not why some still leave."""
+    return error.get("instanceActionDetails", {}).get("action") not in LEAVING
+
+
 def _serves(instance: Body) -> bool:
     """Health is listed of groups that heal themselves, one state a health check."""
     health = [found.get("detailedHealthState") for found in instance.get("instanceHealth", ())]

@@ -52,6 +52,7 @@ class AzureScaleSetProvider:
         """Where to ask what became of the last order; '' when that is known to be well."""
 
     async def read(self) -> PoolReport:
+        last_order = self._operation
         scale_set = await self._get()
         self._told = capacity = self._capacity(scale_set)
         found = sorted_out(await self._instances(scale_set))
@@ -60,7 +61,8 @@ class AzureScaleSetProvider:
         unlisted = 0 if failed else max(0, capacity - found.staying)
         short = ""
         if found.ready >= capacity:
-            self._operation = ""
+            # An order may have come while this was read.
+            self._operation = "" if self._operation == last_order else self._operation
         else:
             short = told(await self._outcome()) or found.failure
             if failed and not short:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from poolwright.actuation.google.instances import is_wanted, sorted_out
+from poolwright.actuation.google.instances import concerns_growth, is_wanted, sorted_out
 from poolwright.actuation.google.login import google_login
 from poolwright.actuation.google.meanings import HINTS, epoch_s, explain, refused, told
 from poolwright.actuation.provider import CallError, Conflict, Finding, Invalid, Level, Unreachable
@@ -120,7 +120,8 @@ class GcpInstanceGroupProvider:
             if errors := found.get("lastAttempt", {}).get("errors", {}).get("errors"):
                 return told(errors)
         since = max(self._ordered_at, self._clock.now() - RECENT_S)
-        newest = max(await self._listed("GET", "listErrors", "items"), key=_at, default={})
+        errors = filter(concerns_growth, await self._listed("GET", "listErrors", "items"))
+        newest = max(errors, key=_at, default={})
         return told([newest["error"]]) if _at(newest) >= since else ""
 
     async def _deletes(self, drain: Sequence[str], leaving: int, key: str) -> bool:
