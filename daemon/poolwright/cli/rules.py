@@ -96,8 +96,11 @@ def test(
         raise typer.Exit(EXIT_NO)
 
 
-def schema() -> None:
+def schema(
+    apis: Annotated[bool, typer.Option("--apis", help="Of the files in rules/apis/.")] = False,
+) -> None:
     """Prints the JSON Schema of rule files, for editors."""
     from poolwright import rulefiles  # noqa: PLC0415
+    from poolwright.actuation.described.shapes import Api  # noqa: PLC0415
 
-    print_json(rulefiles.schema())
+    print_json(rulefiles.schema_of(Api) if apis else rulefiles.schema())

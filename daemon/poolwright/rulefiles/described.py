@@ -66,7 +66,10 @@ def check_described(
         found: dict[str, BaseModel | None] = {}
         for file, text in sorted(sources.items()):
             document = read(file, text, HOW_TO_BEGIN)
-            found[FilePath(file).stem] = _described(document, model)
+            ref = FilePath(file).stem
+            if ref in found:
+                document.add((), f"another file describes `{ref}`, too", "keep one of them")
+            found[ref] = _described(document, model)
             problems += document.problems
         for document, i, pool in pools:
             path: Path = ("pools", i, "provider", name)

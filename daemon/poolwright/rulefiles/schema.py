@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 from typing_extensions import override
@@ -25,6 +26,12 @@ class _AsWritten(GenerateJsonSchema):
             # Nothing to write: an editor would propose null, or an empty list.
             made.pop("default", None)
         return made
+
+
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Likewise of any other file, whose shape is somebody else's."""
+    made = model.model_json_schema(by_alias=True, schema_generator=_AsWritten)
+    return {"$schema": DIALECT, **made}
 
 
 def schema() -> dict[str, Any]:

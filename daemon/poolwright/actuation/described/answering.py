@@ -1,11 +1,13 @@
 """What an answer of a described API says: counts, never guessed, or an error."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from poolwright import redaction
 from poolwright.actuation import answers
 from poolwright.actuation.described import pointers
 from poolwright.actuation.described.shapes import Api, Read, Refusal, Replicas
@@ -46,51 +48,52 @@ class Answer:
     """Asked in lower case."""
     text: str
     values: Mapping[str, str]
+    body: object = field(init=False)
+    """Its JSON; None where it is none."""
 
-    @property
-    def body(self) -> object:
-        """Its JSON; None where it is none."""
-        try:
-            return json.loads(self.text)
-        except (ValueError, RecursionError):
-            return None
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "body", _parsed(self.text))
 
-    def count(self, pointer: str, value: object) -> int:
+    def count(self, pointer: str) -> int:
         """The number of replicas at the pointer; Unreachable where there is none."""
         pointer = in_pointer(pointer, self.values)
         try:
-            found = pointers.find(pointer, value)
+            found = pointers.find(pointer, self.body)
         except LookupError:
             raise self._unusable(f"has nothing at {pointer!r}") from None
         if not isinstance(found, int) or isinstance(found, bool) or found < 0:
             raise self._unusable(f"has no count at {pointer!r} but {_shown(found)}")
         return found
 
-    def words(self, pointer: str | None, value: object) -> str:
+    def words(self, pointer: str | None) -> str:
         """The text at the pointer, or ''."""
-        found = pointers.found(pointer and in_pointer(pointer, self.values), value)
+        found = self._found(pointer)
         return found if isinstance(found, str) else ""
 
+    def _found(self, pointer: str | None) -> object:
+        """What stands at the pointer, or None."""
+        if pointer is None:
+            return None
+        return pointers.found(in_pointer(pointer, self.values), self.body)
+
     def counts(self, read: Read) -> Counts:
-        body = self.body
-        if body is None:
+        if self.body is None:
             raise self._unusable("is no JSON")
-        desired = self.count(read.desired, body)
-        short = self.words(read.short, body)
+        desired, short = self.count(read.desired), self.words(read.short)
         if read.replicas is not None:
-            states = self._states(read.replicas, body)
+            states = self._states(read.replicas)
             ready, leaving = states["ready"], states["terminating"]
             return Counts(desired, ready, states["starting"], leaving, short)
-        ready = self.count(str(read.ready), body)
+        ready = self.count(str(read.ready))
         starting = max(0, desired - ready)
         if read.starting is not None:
-            starting = self.count(read.starting, body)
-        terminating = 0 if read.terminating is None else self.count(read.terminating, body)
+            starting = self.count(read.starting)
+        terminating = 0 if read.terminating is None else self.count(read.terminating)
         return Counts(desired, ready, starting, terminating, short)
 
-    def _states(self, rule: Replicas, body: object) -> Counter[str]:
+    def _states(self, rule: Replicas) -> Counter[str]:
         place = in_pointer(rule.list_, self.values)
-        replicas = pointers.found(place, body)
+        replicas = pointers.found(place, self.body)
         if not isinstance(replicas, list):
             raise self._unusable(f"has no list at {place!r}")
         means = {
@@ -113,7 +116,7 @@ class Answer:
         """NoCapacity where a success says that fewer were granted than ordered."""
         if pointer is None:
             return
-        granted = self.count(pointer, self.body)
+        granted = self.count(pointer)
         if granted < ordered:
             raise NoCapacity(
                 f"{self.where}: {granted} of {ordered} replicas were granted", granted=granted
@@ -121,13 +124,14 @@ class Answer:
 
     def error(self, api: Api, now: float) -> CallError | None:
         """What it means if it is no success; `now` is seconds since the epoch."""
-        body = self.body
-        quoted = " ".join(self.text.split())[:QUOTED]
-        reason = self.words(api.reason, body) or quoted or "no reason given"
+        quoted = redaction.quoted(" ".join(self.text.split()), QUOTED)
+        reason = self.words(api.reason) or quoted or "no reason given"
         said = f"{self.where}: {reason}"
         for rule in api.errors:
-            if self._fits(rule, body):
-                return self._meant(rule, body, f"{said[: answers.SHOWN]} (HTTP {self.status})", now)
+            if self._fits(rule):
+                return self._meant(
+                    rule, f"{redaction.quoted(said, answers.SHOWN)} (HTTP {self.status})", now
+                )
         if self.status < 300:
             return None
         if self.status < 400:
@@ -137,33 +141,35 @@ class Answer:
             )
         return answers.meaning(self.status, said, headers=self.headers, now=now)
 
-    def _fits(self, rule: Refusal, body: object) -> bool:
+    def _fits(self, rule: Refusal) -> bool:
         if self.status not in rule.status:
             return False
         if rule.contains is not None and rule.contains not in self.text:
             return False
         if rule.at is None:
             return True
-        found = pointers.found(in_pointer(rule.at, self.values), body)
+        found = self._found(rule.at)
         return type(found) is type(rule.is_) and found == rule.is_
 
-    def _meant(self, rule: Refusal, body: object, said: str, now: float) -> CallError:
+    def _meant(self, rule: Refusal, said: str, now: float) -> CallError:
         match rule.means:
             case "no_capacity":
-                granted = self._number(rule.granted, body)
+                granted = self._number(rule.granted)
                 return NoCapacity(said, granted=None if granted is None else int(granted))
             case "throttled":
                 asked_s = answers.retry_after_s(self.headers.get("retry-after"), now)
-                return Throttled(
-                    said, retry_after_s=asked_s or self._number(rule.retry_after, body)
-                )
+                if asked_s is None:
+                    asked_s = self._number(rule.retry_after)
+                return Throttled(said, retry_after_s=asked_s)
             case kind:
                 return _PLAIN[kind](said)
 
-    def _number(self, pointer: str | None, body: object) -> float | None:
-        found = pointers.found(pointer and in_pointer(pointer, self.values), body)
-        usable = isinstance(found, (int, float)) and not isinstance(found, bool)
-        return float(found) if usable and 0 <= found < 1e9 else None  # type: ignore[arg-type, operator]
+    def _number(self, pointer: str | None) -> float | None:
+        """What stands at the pointer as far as it is of use beside the error itself."""
+        found = self._found(pointer)
+        if isinstance(found, bool) or not isinstance(found, (int, float)):
+            return None
+        return float(found) if 0 <= found < 1e9 else None
 
     def _unusable(self, why: str) -> Unreachable:
         return Unreachable(
@@ -171,6 +177,12 @@ class Answer:
         )
 
 
+def _parsed(text: str) -> object:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
+
+
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    text = redaction.without_secrets(json.dumps(value))
     return text if len(text) <= 40 else f"{text[:39]}…"

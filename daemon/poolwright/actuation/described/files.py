@@ -7,11 +7,13 @@ here is what changed since.
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from poolwright.actuation.described.mistakes import mistakes
 from poolwright.actuation.described.shapes import Api
+from poolwright.actuation.target import TargetError
 from poolwright.errors import SettingsError
 
 
@@ -22,10 +24,7 @@ def read_api(folder: Path, ref: str) -> Api:
     try:
         api = Api.model_validate(YAML(typ="safe", pure=True).load(path.read_text("utf-8")))
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, part['loc']))}: {part['msg']}"
-            for part in error.errors(include_input=False)
-        )
+        wrong = "; ".join(map(_told, error.errors(include_input=False)))
         raise SettingsError(f"{path}: {wrong}. Correct the described file.") from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         said = str(error).partition("\n")[0]
@@ -37,3 +36,9 @@ def read_api(folder: Path, ref: str) -> Api:
         where = ".".join(map(str, path_in_file))
         raise SettingsError(f"{path}: {where}: {message} ({hint}). Correct the described file.")
     return api
+
+
+def _told(error: ErrorDetails) -> str:
+    cause = error.get("ctx", {}).get("error")
+    said = f"{cause} ({cause.hint})" if isinstance(cause, TargetError) else error["msg"]
+    return f"{'.'.join(map(str, error['loc']))}: {said}"

@@ -37,9 +37,9 @@ def find(pointer: str, value: object) -> object:
     return value
 
 
-def found(pointer: str | None, value: object) -> object:
-    """As `find`, but None where there is no pointer or it leads to nothing."""
+def found(pointer: str, value: object) -> object:
+    """As `find`, but None where it leads to nothing."""
     try:
-        return None if pointer is None else find(pointer, value)
+        return find(pointer, value)
     except LookupError:
         return None

@@ -300,8 +300,13 @@ class Api(Part, title="Poolwright described API"):
         if "@" in parts.netloc:
             never_show(parts.netloc.rpartition("@")[0])
             raise TargetError("credentials in `base_url`", "write them under auth: basic")
-        whole = parts.scheme in {"http", "https"} and parts.netloc
+        whole = parts.scheme in {"http", "https"} and parts.netloc and _port_is_one(parts.netloc)
         if not whole or parts.query or parts.fragment:
             hint = "write https://HOST, or https://HOST/PATH"
             raise TargetError(f"`{url}` is no base of addresses", hint)
         return url.rstrip("/")
+
+
+def _port_is_one(host: str) -> bool:
+    port = host.rpartition("]")[2].partition(":")[2]
+    return not port or "{" in port or (port.isdecimal() and int(port) < 65536)
