@@ -82,3 +82,25 @@ def test_the_oldest_go_and_their_memory_with_the_next() -> None:
     arrays = [getattr(found, slot) for slot in KeptRequests.__slots__]
     assert all(array.base is None for array in arrays)
     assert sum(array.nbytes for array in arrays) == 4 * 22
+
+
+def test_a_few_are_kept_as_if_they_were_many(monkeypatch) -> None:
+    random = np.random.default_rng(5)
+    odd = [np.nan, -np.inf, 3e9, 5000.0, -1.0, 0.0]
+    for count in range(1, 9):
+        at = AT + random.random((40, count)) * 60.0
+        spans_s = random.random((40, count, 2)) * 200.0
+        tokens = random.integers(0, 5000, (40, count, 2)).astype(float)
+        tokens[10, 0], tokens[20, -1, 0] = 70_000.0, 0.5
+        for number, seconds in enumerate(odd):
+            spans_s[30 + number, 0, 1] = seconds
+        pairs = list(zip(at, spans_s, tokens, strict=True))
+        with np.errstate(invalid="ignore"):
+            one_by_one = [kept(*of) for of in pairs]
+            with monkeypatch.context() as patched:
+                patched.setattr("poolwright.capacity.kept.FEW", 0)
+                at_once = [kept(*of) for of in pairs]
+        for one, other in zip(one_by_one, at_once, strict=True):
+            for slot in KeptRequests.__slots__:
+                mine, its = getattr(one, slot), getattr(other, slot)
+                assert (mine.dtype, mine.tobytes()) == (its.dtype, its.tobytes())

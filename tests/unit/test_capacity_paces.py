@@ -205,3 +205,18 @@ def test_what_cannot_be_known_is_left_out() -> None:
     assert not len(paces._numbers)
     paces.compare(10.0, SpeedEstimator())
     assert paces.slow == {}
+
+
+def test_a_few_are_observed_as_if_they_were_many(monkeypatch) -> None:
+    random = np.random.default_rng(6)
+    one_by_one, at_once = Paces(), Paces()
+    for _ in range(200):
+        count = int(random.integers(1, 9))
+        at, replica = 60.0 * random.random(count), random.integers(0, 5, count).astype(np.int32)
+        figures = random.random((3, count)) * 100.0
+        figures[random.random((3, count)) < 0.05] = np.nan
+        one_by_one.observe(at, replica, *figures)
+        with monkeypatch.context() as patched:
+            patched.setattr("poolwright.capacity.paces.FEW", 0)
+            at_once.observe(at, replica, *figures)
+    assert one_by_one._table.tobytes() == at_once._table.tobytes()

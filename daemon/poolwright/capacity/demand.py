@@ -13,6 +13,7 @@ from poolwright.capacity import narrow
 from poolwright.capacity.need import Stream
 from poolwright.forecasting.season import BIN_S, Season
 from poolwright.model.sample import Bools, Floats, Ids, Index
+from poolwright.signals.statistics import total
 
 HISTORY_S: Final = 3600
 AHEAD_S: Final = 300
@@ -46,15 +47,15 @@ class ClassDemand:
 
     def answered(self, inputs: Floats, outputs: Floats) -> None:
         """Takes the token counts of requests that ended."""
-        outputs = outputs[~np.isnan(outputs)]
+        outputs = _told(outputs)
         if len(outputs):
             self.output_known = min(self.output_known + len(outputs), OUTPUT_MEMORY)
             gain = min(1.0, len(outputs) / self.output_known)
-            self.output_tokens += gain * (float(outputs.mean()) - self.output_tokens)
-        inputs = inputs[~np.isnan(inputs)]
+            self.output_tokens += gain * (total(outputs) / len(outputs) - self.output_tokens)
+        inputs = _told(inputs)
         if len(inputs):
             gain = min(1.0, len(inputs) / max(self.output_known, 1.0))
-            self.mean_input_tokens += gain * (float(inputs.mean()) - self.mean_input_tokens)
+            self.mean_input_tokens += gain * (total(inputs) / len(inputs) - self.mean_input_tokens)
 
 
 class Demand:
@@ -136,10 +137,10 @@ class Demand:
         for number in sorted(set(request_class[inside].tolist())):
             mine = inside & (request_class == number)
             known = self.of(number)
-            tokens = input_tokens[mine]
+            tokens, seconds = input_tokens[mine], second[mine]
             tokens = np.where(np.isnan(tokens), known.mean_input_tokens, tokens)
-            first = int(second[mine].min())
-            offset = second[mine] - first
+            first = int(seconds.min())
+            offset = seconds - first
             known.requests = narrow.add(known.requests, first, offset)
             known.input_tokens = narrow.add(known.input_tokens, first, offset, tokens)
 
@@ -188,3 +189,8 @@ class Demand:
             inputs += known.input_tokens[order].astype(np.float32) * share
             outputs += mine * known.output_tokens
         return Stream(requests, inputs, outputs)
+
+
+def _told(tokens: Floats) -> Floats:
+    untold = np.isnan(tokens)
+    return tokens[~untold] if np.count_nonzero(untold) else tokens

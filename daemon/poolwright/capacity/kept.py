@@ -5,6 +5,7 @@ until 2038. So nothing is lost, and what happened in the same instant stays so: 
 beside which does not change. Rounding each time to fewer digits of its own would change it.
 """
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,8 @@ LONGEST_S: Final = 2.0**31
 MOST_TOKENS: Final = 2.0**24
 """Up to which a float of 32 bits counts exactly: a request's of both kinds together."""
 SMALL: Final = 2.0**16 - 1.0
+FEW: Final = 8
+"""So many requests are taken sooner one by one."""
 REPLICA, ARRIVED, FIRST, END, INPUT, OUTPUT = range(6)
 
 
@@ -38,7 +41,7 @@ class KeptRequests:
 
     def since(self, at: float) -> int:
         """How many have ended after `at`."""
-        return int((self._ends > at).sum())
+        return int(np.count_nonzero(self._ends > at))
 
     def add(
         self,
@@ -52,6 +55,8 @@ class KeptRequests:
 
         One that does not tell all of them, or tells absurd ones, is left out.
         """
+        if len(at) <= FEW and self._add_few(replica, at, ttft_s, decode_s, tokens):
+            return
         known = (ttft_s + decode_s < LONGEST_S) & (tokens[0] + tokens[1] <= MOST_TOKENS)
         if not known.any():
             return
@@ -65,6 +70,40 @@ class KeptRequests:
         self._spans = np.concatenate((self._spans, new))
         told = np.stack((replica, *tokens), axis=1, dtype=np.float32)[known]
         self._told = np.concatenate((self._told, _small(told)))
+
+    def _add_few(
+        self,
+        replica: Ids,
+        at: Floats,
+        ttft_s: Floats,
+        decode_s: Floats,
+        tokens: tuple[Floats, Floats],
+    ) -> bool:
+        """The same number by number, where all are usual; else nothing is done."""
+        columns = (column.tolist() for column in (replica, at, ttft_s, decode_s, *tokens))
+        ends, spans, told = [], [], []
+        for number, end_at, waited_s, decoded_s, taken, made in zip(*columns, strict=True):
+            if not (waited_s + decoded_s < LONGEST_S and taken + made <= MOST_TOKENS):
+                continue
+            first_at = end_at - decoded_s
+            if not math.isfinite(first_at - waited_s):
+                return False
+            arrived, first, end = (
+                round(time * TICKS_PER_S) for time in (first_at - waited_s, first_at, end_at)
+            )
+            ends.append(end / TICKS_PER_S)
+            spans.append((first - arrived, end - first))
+            told.append((number, taken, made))
+        if not ends:
+            return True
+        usual = all(0 <= span < 2**32 for both in spans for span in both) and all(
+            0 <= number <= SMALL and number == int(number) for row in told for number in row
+        )
+        if usual:
+            self._ends = np.concatenate((self._ends, ends))
+            self._spans = np.concatenate((self._spans, np.array(spans, dtype=np.uint32)))
+            self._told = np.concatenate((self._told, np.array(told, dtype=np.uint16)))
+        return usual
 
     def keep(self, newest: int) -> None:
         """Forgets all but so many, at least one; what is left out goes with the next `add`."""

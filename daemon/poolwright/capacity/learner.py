@@ -72,7 +72,7 @@ class ServiceLearner:
         """Takes gauge samples of this service."""
         for name, pool in self.pools.items():
             number = self._names.find(name)
-            if number is not None and (mine := batch.pool == number).any():
+            if number is not None and np.count_nonzero(mine := batch.pool == number):
                 pool.gauge(batch, mine)
 
     def reports(self, reports: Iterable[PoolReport]) -> None:
@@ -84,9 +84,13 @@ class ServiceLearner:
 
     def requests(self, service: ServiceRule, batch: RequestBatch) -> None:
         """Takes requests of this service that ended."""
-        for number in np.unique(batch.request_class).tolist():
-            mine = batch.request_class == number
-            self.demand.of(number).answered(batch.input_tokens[mine], batch.output_tokens[mine])
+        numbers = sorted(set(batch.request_class.tolist()))
+        for number in numbers:
+            inputs, outputs = batch.input_tokens, batch.output_tokens
+            if len(numbers) > 1:
+                mine = batch.request_class == number
+                inputs, outputs = inputs[mine], outputs[mine]
+            self.demand.of(number).answered(inputs, outputs)
         named = batch.replica != self._names.find(UNTOLD)
         compared = _compared(service)
         # With what never ran nothing is compared.
@@ -94,7 +98,7 @@ class ServiceLearner:
         for name, pool in self.pools.items():
             number = self._names.find(name)
             mine = (batch.pool == (-1 if number is None else number)) & batch.ok
-            if not mine.any():
+            if not np.count_nonzero(mine):
                 continue
             pool.learn(batch, mine, named)
             for rule in service.classes:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from poolwright.model.sample import Floats, Index
 
+FEW: Final = 8
+"""So many numbers are added sooner one by one."""
+
 Ring = NDArray[Any]
 """Of one of `KINDS`."""
 
@@ -35,6 +38,8 @@ def add(ring: Ring, first: int, offset: Index, amounts: Floats | None = None) ->
 
     The ring that it is given is changed where there is room; the one returned holds the sums.
     """
+    if len(offset) <= FEW and ring.dtype != WIDEST and _add_few(ring, first, offset, amounts):
+        return ring
     if ring.dtype == WIDEST:
         np.add.at(ring, (first + offset) % len(ring), 1.0 if amounts is None else amounts)
         return ring
@@ -47,6 +52,22 @@ def add(ring: Ring, first: int, offset: Index, amounts: Floats | None = None) ->
     ring = ring.astype(fits.dtype, copy=False)
     ring[where] = fits
     return ring
+
+
+def _add_few(ring: Ring, first: int, offset: Index, amounts: Floats | None) -> bool:
+    """The same without arrays, where the sums fit; else nothing is done."""
+    more: dict[int, float] = {}
+    counts = [1.0] * len(offset) if amounts is None else amounts.tolist()
+    for place, amount in zip(offset.tolist(), counts, strict=True):
+        more[place] = more.get(place, 0.0) + amount
+    where = [(first + place) % len(ring) for place in more]
+    sums = [int(ring[place]) + amount for place, amount in zip(where, more.values(), strict=True)]
+    most = MOST[ring.dtype]
+    if not all(0.0 <= number <= most and number.is_integer() for number in sums):
+        return False
+    for place, number in zip(where, sums, strict=True):
+        ring[place] = number
+    return True
 
 
 def put(ring: Ring, where: Index, number: int) -> Ring:

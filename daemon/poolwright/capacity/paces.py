@@ -6,6 +6,8 @@ or the longer prompts: so what an iteration took is held against what the pool's
 own batch and its own prefills, and the ratio of the two against that of the other replicas.
 """
 
+import math
+from bisect import bisect_left
 from typing import Final
 
 import numpy as np
@@ -29,6 +31,8 @@ NO_LONGER: Final = 1.2
 CERTAIN: Final = 3.0
 """Standard errors of the model that `SLOW` must be."""
 GONE_S: Final = 300.0
+FEW: Final = 8
+"""So many requests are taken sooner one by one."""
 SINCE, HEARD, ENDED, MADE, DECODE_S, INPUTS, CLOSED = range(7)
 SUMS: Final = slice(ENDED, CLOSED)
 """Requests, tokens after the first, seconds for them, and prompt tokens."""
@@ -69,6 +73,8 @@ class Paces:
         self, at: Floats, replica: Ids, inputs: Floats, outputs: Floats, decode_s: Floats
     ) -> None:
         """Takes ended requests: ends, replicas, tokens, seconds after the first token."""
+        if len(at) <= FEW and self._observe_few(at, replica, inputs, outputs, decode_s):
+            return
         known = np.isfinite(inputs + outputs + decode_s)
         if not known.any():
             return
@@ -81,6 +87,22 @@ class Paces:
         rows = np.column_stack((np.ones(len(at)), made, decode_s[known], inputs[known]))
         np.add.at(self._sums[:, SUMS], where, rows)
         np.maximum.at(self._sums[:, HEARD], where, at)
+
+    def _observe_few(
+        self, at: Floats, replica: Ids, inputs: Floats, outputs: Floats, decode_s: Floats
+    ) -> bool:
+        """The same one by one, where no replica is new; else nothing is done."""
+        numbers = self._numbers.tolist()
+        columns = (column.tolist() for column in (replica, at, inputs, outputs, decode_s))
+        rows = [row for row in zip(*columns, strict=True) if math.isfinite(sum(row[2:]))]
+        if not {number for number, *_ in rows}.issubset(numbers):
+            return False
+        sums = self._sums
+        for number, ended_at, taken, made, decoded_s in rows:
+            mine = sums[bisect_left(numbers, number)]
+            mine[SUMS] += (1.0, max(made - 1.0, 0.0), decoded_s, taken)
+            mine[HEARD] = max(mine[HEARD], ended_at)
+        return True
 
     def _places(self, replica: Ids) -> Index | None:
         """Where each stands; None where one is new."""

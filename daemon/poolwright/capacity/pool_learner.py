@@ -17,6 +17,7 @@ from poolwright.capacity.startup import StartupTimes
 from poolwright.model.names import NameTable
 from poolwright.model.rule import ClassRule, PoolRule
 from poolwright.model.sample import Bools, Floats, Index, ReplicaBatch, RequestBatch
+from poolwright.signals.statistics import percentile
 
 READY_S: Final = 1200
 """How long back ready replicas and needs are known, for requests that ended since."""
@@ -81,7 +82,7 @@ class PoolLearner:
                 self.gauges[replica] = (at, runs, waits)
         full = running[(waiting >= 1.0) & (running >= 1.0)]
         if len(full):
-            seen = float(np.percentile(full, 75))
+            seen = percentile(full.tolist(), 75.0)
             cap = self.batch_cap
             self.batch_cap = seen if cap is None else max(seen, cap + 0.02 * (seen - cap))
 
@@ -154,25 +155,31 @@ class PoolLearner:
         order = order[np.argsort(batch.at[order], kind="stable")]
         ttft_s, outputs = batch.ttft_s[order], batch.output_tokens[order]
         decode_s = batch.e2e_s[order] - ttft_s
-        by_itl = batch.itl_s[order] * np.maximum(outputs - 1.0, 0.0)
-        decode_s = np.where(np.isnan(decode_s), by_itl, decode_s)
+        untold = np.isnan(decode_s)
+        if np.count_nonzero(untold):
+            by_itl = batch.itl_s[order] * np.maximum(outputs - 1.0, 0.0)
+            decode_s = np.where(untold, by_itl, decode_s)
         at, replica, inputs = batch.at[order], batch.replica[order], batch.input_tokens[order]
         told = named[order]
-        self.paces.observe(at[told], replica[told], inputs[told], outputs[told], decode_s[told])
-        # Without a name, any of those that are ready.
-        anyone = np.where(told, replica, np.int32(-ready))
+        if np.count_nonzero(told) == len(told):
+            self.paces.observe(at, replica, inputs, outputs, decode_s)
+        else:
+            self.paces.observe(at[told], replica[told], inputs[told], outputs[told], decode_s[told])
+            # Without a name, any of those that are ready.
+            replica = np.where(told, replica, np.int32(-ready))
         odd = self.paces.odd
-        self.speed.observe(at, anyone, inputs, outputs, ttft_s, decode_s, odd=odd)
+        self.speed.observe(at, replica, inputs, outputs, ttft_s, decode_s, odd=odd)
 
     def note_outcomes(self, rule: ClassRule, batch: RequestBatch, mine: Index) -> None:
         """Keeps when requests of a class came and ended, and which missed its SLO."""
         speed = self.speed.speed
         missed = missed_slo(rule, batch.ttft_s[mine], batch.itl_s[mine], batch.e2e_s[mine])
-        took_s = np.nan_to_num(batch.e2e_s[mine])
+        at, took_s = batch.at[mine], _told_or_0(batch.e2e_s[mine])
         own_s = speed.prefill_base_s + speed.prefill_per_token_s * batch.input_tokens[mine]
         # What is too slow alone is no fault of the count.
         avoidable = ~(own_s > LATENT * (rule.ttft_s or math.inf))
-        rows: Floats = np.column_stack((batch.at[mine] - took_s, batch.at[mine], missed))
+        rows = np.empty((len(at), 3))
+        rows[:, 0], rows[:, 1], rows[:, 2] = at - took_s, at, missed
         rows = rows[avoidable]
         self.outcomes.append((rule.name, rule.attainment, rows))
 
@@ -232,6 +239,12 @@ class PoolLearner:
                 attainment,
                 own_rate,
             )
+
+
+def _told_or_0(seconds: Floats) -> Floats:
+    """As np.nan_to_num, which takes long where there is nothing to do."""
+    known = np.count_nonzero(np.isfinite(seconds)) == len(seconds)
+    return seconds if known else np.nan_to_num(seconds)
 
 
 def declared_speed(pool: PoolRule) -> Speed:

@@ -148,8 +148,11 @@ class SpeedEstimator:
         mine = np.zeros(len(at), dtype=np.bool_)
         for number in self._probes:
             mine |= replica == number
-        tokens = inputs[mine], outputs[mine]
-        self._kept.add(replica[mine], at[mine], ttft_s[mine], decode_s[mine], tokens)
+        if np.count_nonzero(mine) == len(mine):
+            self._kept.add(replica, at, ttft_s, decode_s, (inputs, outputs))
+        else:
+            tokens = inputs[mine], outputs[mine]
+            self._kept.add(replica[mine], at[mine], ttft_s[mine], decode_s[mine], tokens)
         if len(self._kept) > ROWS:
             recent = self._kept.since(float(at.max()) - self._span_s)
             keep = min(max(ROWS, recent), MOST_ROWS)
