@@ -1,11 +1,13 @@
 """What a tick brings, folded into the state: samples, reports, how actions went."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from poolwright.capacity.feed import Learners, feed
 from poolwright.decision.classing import with_classes
 from poolwright.decision.memory import fold_action, observe_anew
 from poolwright.decision.state import CoreState
+from poolwright.model.pool import PoolReport
 from poolwright.model.rule import RuleSet, ServiceRule
 from poolwright.model.sample import SampleBatch
 from poolwright.model.tick import Tick
@@ -27,8 +29,9 @@ def fold(state: CoreState, tick: Tick) -> None:
         if known is None or report.at >= known.at:
             state.reports[report.pool] = report
     if tick.pools:
+        reports = _by_pool(tick.pools)
         for learner in state.learners.values():
-            learner.reports(tick.pools)
+            learner.reports(r for pool in learner.pools for r in reports.get(pool, ()))
     for action in tick.actions:
         memory = state.memories.get(action.pool)
         if memory is not None:
@@ -50,6 +53,14 @@ def _learners(state: CoreState, rules: RuleSet) -> Learners:
         if service.service in state.learners
         and (number := state.names.find(service.service)) is not None
     }
+
+
+def _by_pool(reports: Iterable[PoolReport]) -> Mapping[str, Sequence[PoolReport]]:
+    """Looked up by every learner, each of which would else look through those of all services."""
+    found: dict[str, list[PoolReport]] = {}
+    for report in reports:
+        found.setdefault(report.pool, []).append(report)
+    return found
 
 
 def _fold_contexts(state: CoreState, batch: SampleBatch) -> None:
