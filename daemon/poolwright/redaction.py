@@ -8,7 +8,8 @@ when it is written. One table for the process, as its log is one for the process
 
 Hidden are the value itself, and how it looks in URLs, in JSON and in Base64, also in the middle of
 what was encoded, as in `Basic` headers. What was never told is hidden where its place gives it
-away: the password of a URL, the value of an Authorization header, what follows its scheme.
+away: the password of a URL, the value of an Authorization header, what follows its scheme, and a
+JSON Web Token.
 """
 
 import base64
@@ -28,6 +29,7 @@ _PLACES: Final = re.compile(
     r"(?P<url>\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@"
     r"|(?P<header>\bauthorization(?:[\"']\s*[:,]|\s*[:=])\s*(?:b?[\"'])?)"
     r"(?:[a-z0-9-]+[ ])?[^\s\"',;]+"
+    r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?)"
     r"|(?P<scheme>\b(?:basic|bearer)\s+)(?=\S*[0-9])[^\s\"',;]{8,}",
     re.IGNORECASE,
 )
@@ -92,7 +94,7 @@ def _password_of(url: str) -> Iterator[str]:
 def _masked(found: re.Match[str]) -> str:
     if (before := found["url"]) is not None:
         return f"{before}{MASK}@"
-    return f"{found['header'] or found['scheme']}{MASK}"
+    return f"{found['header'] or found['scheme'] or ''}{MASK}"
 
 
 def _forms(value: str) -> Iterator[str]:

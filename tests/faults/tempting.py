@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from testenv.fault_proxy import Fault, FaultKind
 from testenv.kafka import free_port
+from tests.contract.gcp_world import private_key, write_account
 from tests.contract.simulated_plant import served
 
 from poolwright import rulefiles
@@ -70,9 +72,13 @@ ENVIRONED = "env-t0ken/of+exec-12"
 BEARER = "bearer-t0ken/22+22=="
 BASIC = "basic-Pa55:w0rd/33"
 HMAC = "hmac-k3y/44+4444444=="
+MACHINE = "machine-id3ntity.h3ader/99"
+AZURE = "azure~acc3ss.t0ken/98+"
+GOOGLE = "ya29.g00gle/t0ken+of-100"
 SECRETS = (
     *(KAFKA, PLANT, CLUSTER, GOSSIP, PAST, EXPORTER, AWS, SESSION),
-    *(ENVIRONED, BEARER, BASIC, HMAC),
+    *(ENVIRONED, BEARER, BASIC, HMAC, MACHINE, AZURE, GOOGLE),
+    private_key().splitlines()[3],
 )
 
 COMMAND = """\
@@ -119,6 +125,10 @@ pools:
      replicas: {min: 3, max: 9}}
   - {name: gossip, provider: {gossip: {}}, replicas: {min: 3, max: 9}}
   - {name: amazon, provider: {aws_autoscaling: {group: chat}}, replicas: {min: 3, max: 9}}
+  - {name: azure, provider: {azure_scale_set: {subscription: 6e1d7ff5-5e7e-4b5f-8d0c-2f0b6a1d9c11,
+     resource_group: inference, name: chat, endpoint: CLOUD}}, replicas: {min: 3, max: 9}}
+  - {name: google, provider: {gcp_instance_group: {project: acme, zone: us-central1-a, name: chat,
+     endpoint: CLOUD, permissions_endpoint: CLOUD}}, replicas: {min: 3, max: 9}}
   - {name: command, provider: {exec: {command: [COMMAND], env: [ACME_LOGIN_2]}},
      replicas: {min: 3, max: 9}}
   - {name: bearer, provider: {http: {ref: bearer}}, replicas: {min: 3, max: 9}}
@@ -136,6 +146,8 @@ def variables(folder: Path) -> dict[str, str]:
         "POOLWRIGHT_HISTORY__PROMETHEUS_URL": f"http://me:{PAST}@127.0.0.1:{free_port()}",
         "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{EXPORTER}",
         "KUBECONFIG": str(folder / "kubeconfig"),
+        "IDENTITY_HEADER": MACHINE,
+        "GOOGLE_APPLICATION_CREDENTIALS": str(folder / "account.json"),
         "AWS_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "AKIAPOOLWRIGHT",
         "AWS_SECRET_ACCESS_KEY": AWS,
@@ -156,7 +168,9 @@ def write_rules(folder: Path, cloud: str) -> Path:
     password.write_text(f"{BASIC}\n")
     rules = folder / "rules"
     (rules / "apis").mkdir(parents=True)
-    (rules / "chat.yaml").write_text(RULES.replace("COMMAND", str(command)))
+    text = RULES.replace("COMMAND", str(command)).replace("CLOUD", cloud)
+    (rules / "chat.yaml").write_text(text)
+    write_account(folder / "account.json", cloud)
     for name, auth in APIS.items():
         # One tells its reason at a pointer; of the others the whole answer is quoted.
         reason = "reason: /error/message" if name == "bearer" else ""
@@ -183,10 +197,15 @@ def echoing() -> Starlette:
     """An API that has one replica, and refuses all else with everything that came, and more."""
 
     async def answer(request: Request) -> Response:
-        if request.method == "GET":
+        tokens = {"/token": GOOGLE, "/machine": AZURE}
+        if (token := tokens.get(request.url.path)) is not None:
+            expires = {"expires_in": 3600, "expires_on": int(time.time()) + 3600}
+            return JSONResponse({"access_token": token, "token_type": "Bearer", **expires})
+        if request.url.path.startswith("/fleets") and request.method == "GET":
             counts = {"told": 1, "up": 1, "why": f"no stock for {dict(request.headers)}"}
             return JSONResponse(counts)
-        came = f"{dict(request.headers)} {(await request.body()).decode()}"
+        shown = {name: text for name, text in request.headers.items() if "auth" in name}
+        came = f"{shown} of {dict(request.headers)} {(await request.body()).decode()}"
         if (token := request.headers.get("x-amz-security-token")) is not None:
             came = f"{token} is unknown: {came}"
             error = f"<Error><Code>AccessDenied</Code><Message>{escape(came)}</Message></Error>"

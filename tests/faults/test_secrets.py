@@ -176,7 +176,7 @@ def story(tmp_path, secure) -> Story:
     )
     topic = f"secrets-{os.getpid()}"
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("POOLWRIGHT_")},
+        **{k: v for k, v in os.environ.items() if not k.startswith(("POOLWRIGHT_", "AZURE_"))},
         **tempting.variables(tmp_path),
         "PYTHONPATH": os.pathsep.join([str(ROOT / "daemon"), str(site)]),
         "COLUMNS": "4000",
@@ -210,6 +210,7 @@ async def around(story: Story):
             plant = f"http://me:{quote(PLANT, safe='')}@127.0.0.1:{plant_port}"
             story.environment["POOLWRIGHT_SIMULATED_URL"] = plant
             story.environment["AWS_ENDPOINT_URL"] = cloud
+            story.environment["IDENTITY_ENDPOINT"] = f"{cloud}/machine"
             async with fault_proxy(host, int(port)) as proxy:
                 tempting.write_kubeconfig(story.folder / "kubeconfig", proxy.url)
                 yield proxy, leave

@@ -65,6 +65,7 @@ def test_it_is_hidden_in_the_middle_of_base64(hide, user, encode, after) -> None
         ("[(b'authorization', b'Bearer hush')]", "[(b'authorization', b'***')]"),
         ("the token Bearer hush1234 is bad", "the token Bearer *** is bad"),
         ('["Basic bWU6aHVzaDEyMzQ="]', '["Basic ***"]'),
+        ("assertion=eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln&a=b", "assertion=***&a=b"),
     ],
 )
 def test_what_its_place_gives_away_need_not_be_told(text, shown) -> None:
