@@ -36,7 +36,7 @@ class KafkaSettings(BaseModel):
 
 
 class TraceSettings(BaseModel):
-    otlp_endpoint: str | None = None
+    otlp_endpoint: str | None = Field(default=None, repr=False)
     protocol: Literal["grpc", "http/protobuf"] = "grpc"
     service_name: str = "poolwright"
     export_timeout_s: float = Field(default=10.0, gt=0)
@@ -53,7 +53,8 @@ class JournalSettings(BaseModel):
 class HistorySettings(BaseModel):
     """Where the demand before the daemon's start is read from, besides the journal."""
 
-    prometheus_url: str | None = None
+    prometheus_url: str | None = Field(default=None, repr=False)
+    """A URL may hold a password, and so is not shown; here and below."""
     requests_query: str = 'sum(rate(vllm:request_success_total{model_name="{service}"}[{window}]))'
     """PromQL: one series, requests a second. `{service}` and `{window}` are replaced."""
     input_tokens_query: str = (
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     http_host: str = "127.0.0.1"
     http_port: int = 9464
-    simulated_url: str = "http://127.0.0.1:9465"
+    simulated_url: str = Field(default="http://127.0.0.1:9465", repr=False)
     tick_interval_s: float = Field(default=1.0, gt=0)
     report_interval_s: float = Field(default=REPORT_INTERVAL_S, gt=0, le=60)
     """How often each pool's provider is asked for its counts; longer where an API counts calls."""

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -28,6 +28,11 @@ from tests.faults.secret_forms import leaks
 from tests.faults.tempting import APIS, AWS, CLUSTER, GOSSIP, KAFKA, PLANT, SECRETS
 from tests.integration.otlp_receivers import GrpcReceiver
 from tests.integration.third_party import install
+
+from poolwright import rulefiles
+from poolwright.actuation.provider import CallError
+from poolwright.actuation.registry import make_providers
+from poolwright.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 WITHIN_S = 60.0
@@ -282,3 +287,50 @@ async def all_of(server: KafkaServer, topics: list[str]) -> bytes:
                 for message in messages:
                     found += [message.value or b"", repr(message.headers).encode()]
     return b"\n".join(found)
+
+
+@pytest.mark.timeout(60)
+async def test_no_secret_is_in_what_an_object_says_of_itself(tmp_path, monkeypatch) -> None:
+    """As a debugger, an assertion or a crash report would show it."""
+    environment = tempting.variables(tmp_path)
+    story = Story(tmp_path, environment, Written(tmp_path / "data"))
+    async with around(story):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        settings = Settings(rules=tmp_path / "rules")
+        rules = rulefiles.load(settings.rules)
+        pools = [pool for service in rules.services for pool in service.pools]
+        made = make_providers([pool for pool in pools if pool.provider != "gossip"], settings)
+        for provider in made.values():
+            with contextlib.suppress(CallError):
+                await provider.read()
+        seen = {repr(thing) for thing in reached([settings, rules, *made.values()])}
+        for provider in made.values():
+            await provider.close()
+    assert any("HttpProvider" in text for text in seen)
+    story.written.add("reprs", "\n".join(sorted(seen)))
+    assert story.written.leaked() == {}
+
+
+def reached(roots: Iterable[object]) -> Iterator[object]:
+    """Everything of this project that hangs on these."""
+    waiting, known = list(roots), set[int]()
+    while waiting:
+        thing = waiting.pop()
+        if id(thing) in known:
+            continue
+        known.add(id(thing))
+        if type(thing).__module__.startswith("poolwright"):
+            yield thing
+            waiting += [getattr(thing, name, None) for name in attributes(type(thing))]
+            waiting += getattr(thing, "__dict__", {}).values()
+        elif isinstance(thing, Mapping):
+            waiting += thing.values()
+        elif isinstance(thing, (list, tuple, set, frozenset)):
+            waiting += thing
+
+
+def attributes(kind: type) -> Iterator[str]:
+    for base in kind.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        yield from (slots,) if isinstance(slots, str) else slots

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -23,7 +23,7 @@ QUOTED: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    value: str
+    value: str = field(repr=False)
     until: float
     """Seconds since the epoch when it is to be renewed."""
 
@@ -34,7 +34,7 @@ class Command:
 
     api_version: str
     line: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     hint: str = ""
     """What the kubeconfig says about installing it."""
 
