@@ -121,7 +121,7 @@ class GcpInstanceGroupProvider:
                 return told(errors)
         since = max(self._ordered_at, self._clock.now() - RECENT_S)
         errors = filter(concerns_growth, await self._listed("GET", "listErrors", "items"))
-        newest = max(errors, key=_at, default={})
+        newest: Body = max(errors, key=_at, default={})
         return told([newest["error"]]) if _at(newest) >= since else ""
 
     async def _deletes(self, drain: Sequence[str], leaving: int, key: str) -> bool:
