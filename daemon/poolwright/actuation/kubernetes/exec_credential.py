@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from poolwright.actuation.provider import Unauthorised, Unreachable
-from poolwright.redaction import never_show
+from poolwright.redaction import never_show, secrets_in, without_secrets
 
 TIME_LIMIT_S: Final = 8.0
 """Of the command: within the provider call that needs its answer."""
@@ -40,6 +40,7 @@ class Command:
 
     async def token(self) -> Token:
         """What the command gives now; Unauthorised says why it gives nothing."""
+        never_show(*secrets_in(self.environment))
         name = Path(self.line[0]).name
         info = {
             "apiVersion": self.api_version,
@@ -74,7 +75,7 @@ class Command:
                     process.kill()
                 await process.wait()
         if process.returncode != 0:
-            said = complaint.decode(errors="replace").strip()[-QUOTED:]
+            said = without_secrets(complaint.decode(errors="replace")).strip()[-QUOTED:]
             raise Unauthorised(
                 f"the credentials' command {name} ended with {process.returncode}: {said}; log in "
                 f"again or correct exec of the kubeconfig"
