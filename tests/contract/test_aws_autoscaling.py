@@ -357,16 +357,13 @@ async def test_managed_protection_wants_new_instances_protected(
     assert worst == ([] if level is Level.OK else [level])
 
 
-async def test_a_look_that_is_refused_is_a_problem(tmp_path, monkeypatch):
+async def test_a_look_that_gets_no_group_says_why(tmp_path, monkeypatch):
     async with provided(tmp_path, monkeypatch, None, **QUIET) as (fake, provider):
-        (gone,) = await provider.inspect()
+        with pytest.raises(Gone, match="no Auto Scaling group chat"):
+            await provider.inspect()
         fake.answers["DescribeAutoScalingGroups"] = Refusal("AccessDenied", "not you", 403)
-        (refused,) = await provider.inspect()
-        with pytest.raises(Unauthorised):
-            await provider.read()
-    assert (gone.level, refused.level) == (Level.PROBLEM, Level.PROBLEM)
-    assert "no Auto Scaling group chat" in gone.what
-    assert "not you" in refused.what
+        with pytest.raises(Unauthorised, match="not you"):
+            await provider.inspect()
 
 
 async def test_a_look_at_motos_own_policies_and_schedules_finds_them(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from tests.contract.aws_world import imitated
 from tests.contract.fake_aws import Refusal
 from tests.contract.harness import rule
 
-from poolwright.actuation.provider import Gone, Invalid, Level, Throttled, Unreachable
+from poolwright.actuation.provider import Gone, Invalid, Level, Throttled, Unauthorised, Unreachable
 from poolwright.actuation.providers.aws_eks import AwsEksProvider
 from poolwright.actuation.targets.aws_eks import AwsEksTarget
 from poolwright.settings import Settings
@@ -199,12 +199,11 @@ async def test_a_look_says_what_cannot_be_seen_of_a_cluster_autoscaler(tmp_path,
     assert "keep it from this node group" in said.remedy
 
 
-async def test_a_look_that_is_refused_is_a_problem(tmp_path, monkeypatch):
+async def test_a_look_that_is_refused_says_why(tmp_path, monkeypatch):
     answers = QUIET | {"DescribeNodegroup": Refusal("AccessDeniedException", "not you", 403)}
     async with provided(tmp_path, monkeypatch, node_group(), **answers) as (_, provider):
-        (finding,) = await provider.inspect()
-    assert finding.level is Level.PROBLEM
-    assert "not you" in finding.what
+        with pytest.raises(Unauthorised, match="not you"):
+            await provider.inspect()
 
 
 def test_two_pools_of_one_node_group_are_the_same_target():

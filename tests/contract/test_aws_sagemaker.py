@@ -10,7 +10,7 @@ from tests.contract.fake_aws import Refusal
 from tests.contract.harness import rule
 from tests.contract.harnesses.aws_sagemaker import ENDPOINT, VARIANT, with_endpoint
 
-from poolwright.actuation.provider import Gone, Invalid, Level, Throttled, Unreachable
+from poolwright.actuation.provider import Gone, Invalid, Level, Throttled, Unauthorised, Unreachable
 from poolwright.actuation.providers.aws_sagemaker import AwsSageMakerProvider
 from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.settings import Settings
@@ -151,7 +151,6 @@ SCALABLE = {
          Level.WARNING, "holds the variant between 1 and 4"),
         (endpoint("InService", variant()), {"DescribeScalableTargets": Refusal(
             "AccessDeniedException", "not you", 403)}, Level.WARNING, "not you"),
-        (Refusal("AccessDeniedException", "not you", 403), {}, Level.PROBLEM, "not you"),
     ],
 )  # fmt: skip
 async def test_a_look_finds(found, answers, level, words, tmp_path, monkeypatch):
@@ -160,6 +159,13 @@ async def test_a_look_finds(found, answers, level, words, tmp_path, monkeypatch)
         assert fake.called("UpdateEndpointWeightsAndCapacities") == []
     assert finding.level is level
     assert words in finding.what
+
+
+async def test_a_look_that_is_refused_says_why(tmp_path, monkeypatch):
+    refused = Refusal("AccessDeniedException", "not you", 403)
+    async with provided(tmp_path, monkeypatch, refused, **QUIET) as (_, provider):
+        with pytest.raises(Unauthorised, match="not you"):
+            await provider.inspect()
 
 
 async def test_a_look_warns_of_zero(tmp_path, monkeypatch):

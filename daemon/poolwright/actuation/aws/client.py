@@ -47,9 +47,10 @@ from poolwright.clock import SystemClock
 from poolwright.errors import SettingsError
 from poolwright.redaction import never_show
 
-# At DEBUG both log what they sign and what they receive: session tokens and secret keys.
+# At DEBUG both log what they sign and what they receive: session tokens and secret keys. At INFO
+# they say for each client where it found its settings.
 for _name in ("botocore", "aiobotocore"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 CONFIG: Final = AioConfig(
     retries={"total_max_attempts": 1, "mode": "standard"},

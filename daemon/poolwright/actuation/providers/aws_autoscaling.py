@@ -22,7 +22,7 @@ from poolwright.actuation.aws.groups import (
     why_short,
 )
 from poolwright.actuation.aws.permissions import permissions
-from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
+from poolwright.actuation.provider import Finding, Invalid, Level
 from poolwright.actuation.targets.aws_autoscaling import AwsAutoScalingTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
@@ -88,10 +88,7 @@ class AwsAutoScalingProvider:
         self._changes.saw(count, at)
 
     async def inspect(self) -> Sequence[Finding]:
-        try:
-            group = await self._group()
-        except (Gone, Unauthorised) as error:
-            return (Finding(Level.PROBLEM, str(error)),)
+        group = await self._group()
         pool, least, most = self._pool, group["MinSize"], group["MaxSize"]
         bounds = outside_bounds(least, most, pool.min_replicas, pool.max_replicas, "the group")
         actions = ["autoscaling:SetDesiredCapacity"]

@@ -17,7 +17,7 @@ from poolwright.actuation.aws.groups import (
     why_short,
 )
 from poolwright.actuation.aws.permissions import permissions
-from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
+from poolwright.actuation.provider import Finding, Gone, Invalid, Level
 from poolwright.actuation.targets.aws_eks import AwsEksTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
@@ -86,11 +86,8 @@ class AwsEksProvider:
         self._changes.saw(count, at)
 
     async def inspect(self) -> Sequence[Finding]:
-        try:
-            node_group = await self._node_group()
-            groups = await self._groups(node_group)
-        except (Gone, Unauthorised) as error:
-            return (Finding(Level.PROBLEM, str(error)),)
+        node_group = await self._node_group()
+        groups = await self._groups(node_group)
         scaling, pool = node_group["scalingConfig"], self._pool
         least, most = scaling["minSize"], scaling["maxSize"]
         bounds = outside_bounds(least, most, pool.min_replicas, pool.max_replicas, "the node group")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.aws.client import Aws, lacks, looked_at
 from poolwright.actuation.aws.permissions import permissions
-from poolwright.actuation.provider import Finding, Gone, Invalid, Level, Unauthorised
+from poolwright.actuation.provider import Finding, Gone, Invalid, Level
 from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
@@ -69,11 +69,8 @@ class AwsSageMakerProvider:
         )
 
     async def inspect(self) -> Sequence[Finding]:
-        try:
-            endpoint = await self._endpoint()
-            variant = self._variant(endpoint)
-        except (Gone, Invalid, Unauthorised) as error:
-            return (Finding(Level.PROBLEM, str(error)),)
+        endpoint = await self._endpoint()
+        variant = self._variant(endpoint)
         findings = await permissions(
             self._aws, endpoint["EndpointArn"], "sagemaker:UpdateEndpointWeightsAndCapacities"
         )
