@@ -104,6 +104,7 @@ class ControlPlane:
             f"--service-account-key-file={self.key_file}",
             f"--service-account-signing-key-file={self.key_file}",
             f"--token-auth-file={tokens}",
+            f"--client-ca-file={self.ca_file}",
             "--authorization-mode=RBAC",
             # Pods need no service account: no kubelet gives them a token.
             "--disable-admission-plugins=ServiceAccount",

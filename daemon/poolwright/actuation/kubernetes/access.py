@@ -4,6 +4,7 @@ Credentials run out while the daemon runs. A token's file is read again every mi
 asked again before what it gave expires, and an answer 401 has everything read anew (`Api`).
 """
 
+import asyncio
 import base64
 import os
 import ssl
@@ -40,6 +41,7 @@ class Access:
         """Read it; SettingsError says what of it cannot be used."""
         self._clock = clock
         self._token: Token | None = None
+        self._renewing = asyncio.Lock()
         try:
             # None is for callers that give a default.
             config = cast("SingleConfig", KubeConfig.from_env().get(context_name=context))
@@ -48,8 +50,7 @@ class Access:
             self._hide()
             self.url: str = config.cluster.server
             self.tls: ssl.SSLContext = verify_cluster(config.cluster, self._user, config.abs_file)
-        # Its file may hold anything: YAML of another shape is a KeyError or a TypeError.
-        except (ConfigError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # its file may hold anything, and each shape is another error
             raise SettingsError(
                 f"no Kubernetes credentials: {_said(error)}. Run in a pod with a service account, "
                 f"or set KUBECONFIG (now {os.environ.get('KUBECONFIG', 'unset')})"
@@ -65,9 +66,11 @@ class Access:
         user = self._user
         if user.username and user.password:
             return f"Basic {base64.b64encode(f'{user.username}:{user.password}'.encode()).decode()}"
-        if self._token is None or self._clock.now() >= self._token.until:
-            self._token = await self._fresh()
-        return f"Bearer {self._token.value}" if self._token is not None else None
+        # Of several that ask at once one has it renewed.
+        async with self._renewing:
+            if self._token is None or self._clock.now() >= self._token.until:
+                self._token = await self._fresh()
+            return f"Bearer {self._token.value}" if self._token is not None else None
 
     async def _fresh(self) -> Token | None:
         user = self._user
