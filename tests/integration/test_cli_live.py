@@ -258,7 +258,7 @@ async def test_wrong_credentials_and_no_credentials_are_findings_of_their_pools(
         status = {"kind": "Status", "code": 401, "message": "Unauthorized"}
         return JSONResponse(status, 401)
 
-    app = Starlette(routes=[Route("/{path:path}", denied)])
+    app = Starlette(routes=[Route("/{path:path}", denied, methods=["GET", "POST"])])
     cluster = ("cluster", "{kubernetes: {kind: Deployment, namespace: a, name: chat}}")
     rules(shell, cluster, scripted("well"))
     async with served(app) as url:
