@@ -17,7 +17,7 @@ Break = tuple[str, str, str, str, str]
 def problems_of(file: Path, text: str | bytes) -> tuple[Problem, ...]:
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(RuleFileError) as caught:
-        load(file, providers=targets())
+        load(file, providers=targets(), apis=RULES / "apis")
     return caught.value.problems
 
 

@@ -23,7 +23,7 @@ def test_the_excerpt_points_at_the_place_even_in_a_long_line() -> None:
 
 
 def test_check_for_people_and_for_machines(tmp_path: Path) -> None:
-    run = CliRunner()
+    run = CliRunner(env={"POOLWRIGHT_APIS": str(RULES / "apis")})
     good = run.invoke(app, ["check", str(RULES)])
     assert (good.exit_code, good.stdout[:14]) == (0, "ok: 2 service(")
     assert json.loads(run.invoke(app, ["check", "--json", str(RULES)]).stdout) == []
