@@ -9,6 +9,7 @@ import pytest
 
 from poolwright.actuation.answers import SHOWN, meaning
 from poolwright.actuation.provider import Throttled
+from poolwright.cli import main
 from poolwright.cli.logs import FORMAT, RedactingFormatter
 from poolwright.errors import SettingsError
 from poolwright.redaction import KEPT, Redaction, never_show, quoted, secrets_in, without_secrets
@@ -127,6 +128,20 @@ def test_variables_whose_names_say_so_are_secrets() -> None:
         }
     )
     assert set(found) == {"key-1", "key-2", "key-3", "key%2F4", "key/4"}
+
+
+def test_a_fault_ends_a_command_without_them(monkeypatch, capsys) -> None:
+    def fail() -> None:
+        never_show("of-a-fault-alone")
+        raise ValueError("held" + " of-a-fault-" + "alone")
+
+    monkeypatch.setattr("poolwright.cli.commands.app", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Traceback")
+    assert said.endswith("ValueError: held ***\n")
 
 
 def test_errors_are_made_without_them_and_logs_written_without_them() -> None:

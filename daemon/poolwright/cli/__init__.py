@@ -10,6 +10,7 @@ Commands import what they need when they run, so that `poolwright --help` answer
 """
 
 import sys
+import traceback
 
 from poolwright.errors import (
     JournalError,
@@ -17,6 +18,7 @@ from poolwright.errors import (
     RuleFileError,
     SettingsError,
 )
+from poolwright.redaction import without_secrets
 
 EXIT_NO = 1
 EXIT_USAGE = 2
@@ -47,6 +49,9 @@ def main() -> None:
         prefix = "" if isinstance(error, (RuleFileError, JournalError)) else "poolwright: "
         sys.stderr.write(f"{prefix}{error}\n")
         sys.exit(exit_code(error))
+    except Exception:  # noqa: BLE001  a fault of ours, whose traceback may quote a secret
+        sys.stderr.write(without_secrets(traceback.format_exc()))
+        sys.exit(EXIT_NO)
 
 
 __all__ = ["EXIT_INTERRUPTED", "EXIT_NO", "EXIT_OUTSIDE", "EXIT_USAGE", "main"]

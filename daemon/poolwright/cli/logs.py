@@ -1,9 +1,6 @@
 """The log on stderr, without secrets: whoever wrote the line, and however it failed."""
 
 import logging
-import sys
-import traceback
-from types import TracebackType
 from typing import Final
 
 from typing_extensions import override
@@ -29,11 +26,3 @@ def set_up_logs(level: str) -> None:
     if level != "DEBUG":
         # It logs each step of a reconnection; what matters of them the source tells itself.
         logging.getLogger("aiokafka").setLevel(logging.ERROR)
-    sys.excepthook = _tell_fault
-
-
-def _tell_fault(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """A fault of ours ends the process with its traceback, which may quote anything."""
-    sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))

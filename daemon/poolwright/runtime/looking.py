@@ -87,27 +87,29 @@ async def look(
     rules: RuleSet, settings: Settings, clock: Clock, limit_s: float = CALL_TIMEOUT_S
 ) -> tuple[Look, ...]:
     """One look for each pool, in the order of the rule files; `limit_s` is of one call."""
-    looks = await asyncio.gather(
-        *(
-            _look_at(service, pool, settings, limit_s)
-            for service in rules.services
-            for pool in service.pools
-        )
-    )
+    pools = [(service, pool) for service in rules.services for pool in service.pools]
+    # All before the first is asked: what their clients take to load is not of a call's time.
+    made = [(service, pool, _made(pool, settings)) for service, pool in pools]
+    looks = await asyncio.gather(*(_look_at(*each, limit_s) for each in made))
     decided = _decided(rules, looks, clock.now())
     return tuple(replace(look, decision=decided.get(look.pool.name)) for look in looks)
 
 
-async def _look_at(
-    service: ServiceRule, pool: PoolRule, settings: Settings, limit_s: float
-) -> Look:
+def _made(pool: PoolRule, settings: Settings) -> Provider | Failure:
     try:
-        provider = find_factory(pool.provider)(pool, settings)
+        return find_factory(pool.provider)(pool, settings)
     except PoolwrightError as error:
-        return Look(service, pool, failures=(Failure("make", "settings", str(error), False),))
+        return Failure("make", "settings", str(error), False)
     except Exception as error:  # noqa: BLE001  a fault of one adapter must not end the look
         message = without_secrets(f"{type(error).__name__}: {error}; a fault of the adapter")
-        return Look(service, pool, failures=(Failure("make", "fault", message, False),))
+        return Failure("make", "fault", message, False)
+
+
+async def _look_at(
+    service: ServiceRule, pool: PoolRule, provider: Provider | Failure, limit_s: float
+) -> Look:
+    if isinstance(provider, Failure):
+        return Look(service, pool, failures=(provider,))
     try:
         report, findings = await asyncio.gather(
             _asked("read", provider.read(), limit_s), _asked("inspect", _inspect(provider), limit_s)
