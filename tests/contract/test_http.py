@@ -135,6 +135,27 @@ async def test_an_order_is_filled_in_as_json_and_url(tmp_path):
     assert json.loads(asked.body) == wanted
 
 
+async def test_an_order_may_stand_in_its_address_alone(tmp_path):
+    change = (
+        '{url: /pool, body: {count: "{count}"}}',
+        "{url: '/pool?n={count}&by={key}', drain: go}",
+    )
+    async with small_api(tmp_path, "", change) as (provider, api):
+        await provider.set_replicas(3, key="a/b")
+        await provider.set_replicas(2, key="c", drain=("r-1",))
+    assert [(asked.path, asked.body) for asked in api.asked] == [
+        ("/pool?n=3&by=a%2Fb", b""),
+        ("/pool?n=2&by=c", b'{"go": ["r-1"]}'),
+    ]
+
+
+async def test_a_date_is_sent_as_it_is_written(tmp_path):
+    change = ('"{count}"}', '"{count}", until: 2026-01-31}')
+    async with small_api(tmp_path, "", change) as (provider, api):
+        await provider.set_replicas(3, key="a")
+    assert json.loads(api.asked[0].body) == {"count": 3, "until": "2026-01-31"}
+
+
 async def test_names_to_drain_are_sent_where_there_are_any(tmp_path):
     change = ('body: {count: "{count}"}', 'body: {count: "{count}"}, drain: evict')
     async with small_api(tmp_path, "", change) as (provider, api):

@@ -169,7 +169,14 @@ WRONG = {
         "3",
         "14:9",
         "the count is nowhere in the order",
-        "add a key with '{count}'",
+        "write '{count}' where it belongs",
+    ),
+    "no body": (
+        '  body: {count: "{count}"}\n',
+        "",
+        "13:8",
+        "the count is nowhere in the order",
+        "write '{count}' where it belongs",
     ),
     "unused": (
         "  site:",

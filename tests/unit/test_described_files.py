@@ -230,6 +230,16 @@ def test_a_secret_that_was_written_is_not_in_the_error():
         assert "pa55word" not in "\n".join(problems(wrong))
 
 
+def test_a_secret_that_was_written_is_not_in_the_excerpt_either(tmp_path):
+    (tmp_path / "apis").mkdir()
+    (tmp_path / "r.yaml").write_text(RULES.format(target=GOOD))
+    wrong = API.replace("{env: TOKEN}", "pa55word-of-the-file")
+    (tmp_path / "apis" / "racks.yaml").write_text(wrong)
+    told = CliRunner().invoke(app, ["check", str(tmp_path)]).output
+    assert "auth: {bearer: ***}\n" in told
+    assert "pa55word" not in told
+
+
 # --- commands and schema -------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from poolwright.errors import Problem
+from poolwright.redaction import without_secrets
 
 _WIDTH: Final = 96
 _INDENT: Final = "    "
@@ -22,6 +23,8 @@ def excerpts(problems: Iterable[Problem]) -> Iterator[str]:
 def excerpt(problem: Problem, lines: Sequence[str]) -> str:
     if not 1 <= problem.line <= len(lines) or not (line := lines[problem.line - 1]).strip():
         return str(problem)
+    # Somebody may have written a secret where only its place belongs, and that is the problem.
+    line = without_secrets(line)
     # One column a character, or the caret would stand elsewhere.
     line = "".join(character if character.isprintable() else " " for character in line)
     at = min(problem.column - 1, len(line))

@@ -14,6 +14,9 @@ from poolwright.actuation.provider import Invalid, Unauthorised, Unreachable
 TIMEOUT_S: Final = 8.0
 """Of a request with its answer: less than a call's limit, so that the error says what was asked."""
 CONNECT_S: Final = 3.0
+LIMITS: Final = httpx2.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=2.0)
+"""A connection that was idle for longer may be one that the API is about to close: an order that
+goes out on it has no answer, and nobody knows whether it was done."""
 LARGEST: Final = 1024 * 1024
 """Bytes of an answer; larger ones are refused."""
 
@@ -89,7 +92,9 @@ class Connection:
         except (OSError, ValueError) as error:
             raise _unreadable(where, error) from None
         timeout = httpx2.Timeout(TIMEOUT_S, connect=CONNECT_S)
-        return httpx2.AsyncClient(verify=verify, timeout=timeout, follow_redirects=False)
+        return httpx2.AsyncClient(
+            verify=verify, timeout=timeout, limits=LIMITS, follow_redirects=False
+        )
 
 
 async def _body(answer: httpx2.Response, where: str) -> bytes:

@@ -19,7 +19,7 @@ _OF_HMAC: Final = frozenset({"signature", "timestamp", "key_id", "body_sha256"})
 def mistakes(api: Api) -> Iterator[Mistake]:
     """All of them; nothing that the shape itself refuses."""
     yield from _of_places(api)
-    if api.set_.drain is not None and api.set_.drain in api.set_.body:
+    if api.set_.drain is not None and api.set_.drain in (api.set_.body or {}):
         yield ("set", "drain"), f"`{api.set_.drain}` is in the body, too", "delete one of them"
     if api.auth is not None and api.auth.hmac is not None:
         yield from _of_signing(api.auth.hmac)
@@ -41,7 +41,8 @@ def _of_places(api: Api) -> Iterator[Mistake]:
         hint = f"write {{{name}}} where it belongs, or delete it"
         yield ("parameters", name), f"no place has the parameter `{name}`", hint
     if "count" not in used:
-        yield ("set", "body"), "the count is nowhere in the order", "add a key with '{count}'"
+        part: Path = ("set", "url" if api.set_.body is None else "body")
+        yield part, "the count is nowhere in the order", "write '{count}' where it belongs"
 
 
 def _of_signing(hmac: Hmac) -> Iterator[Mistake]:
@@ -63,7 +64,7 @@ def _places(written: dict[str, Any]) -> Iterator[tuple[Path, str]]:
 
 def _also(path: Path) -> frozenset[str]:
     """What is filled besides parameters, where the path is."""
-    if path[:2] in (("set", "body"), ("set", "headers")):
+    if path[:1] == ("set",) and path[1] in ("url", "body", "headers"):
         return frozenset({"count", "key"})
     return _OF_HMAC if path[:3] == ("auth", "hmac", "headers") else frozenset()
 

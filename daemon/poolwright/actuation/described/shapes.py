@@ -236,8 +236,8 @@ class Set(Address):
     """How an absolute count is ordered."""
 
     method: Literal["PUT", "POST", "PATCH"] = "PUT"
-    body: dict[str, Any]
-    """JSON, with `{count}`, `{key}` (the decision's) and `{parameters}`."""
+    body: dict[str, Any] | None = None
+    """JSON, with `{count}`, `{key}` (the decision's) and `{parameters}`, as in `url`."""
     idempotency_header: HeaderName | None = None
     """Carries the decision's key: the API obeys a repeat of it once."""
     precondition_header: HeaderName | None = None

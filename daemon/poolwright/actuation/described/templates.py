@@ -25,8 +25,8 @@ def places(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
             yield from places(part, (*path, i))
 
 
-def in_url(text: str, values: Mapping[str, str]) -> str:
-    return PLACE.sub(lambda match: quote(values[match[1]], safe=""), text)
+def in_url(text: str, values: Mapping[str, object]) -> str:
+    return PLACE.sub(lambda match: quote(str(values[match[1]]), safe=""), text)
 
 
 def in_pointer(text: str, values: Mapping[str, str]) -> str:

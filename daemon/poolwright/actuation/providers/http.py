@@ -63,7 +63,7 @@ class HttpProvider:
             headers[order.precondition_header] = self._etag
         body = in_json(order.body, {**self._values, "count": count, "key": key})
         if drain and order.drain is not None:
-            body[order.drain] = list(drain)
+            body = {**(body or {}), order.drain: list(drain)}
         # Whatever comes of it, what was read before is no more.
         self._etag = None
         answer = await self._call(order.method, order, body, headers, key=key, count=count)
@@ -71,7 +71,7 @@ class HttpProvider:
 
     async def inspect(self) -> Sequence[Finding]:
         await self.read()
-        url = self._url(self._api.read)
+        url = self._url(self._api.read, self._values)
         findings = [
             Finding(
                 Level.OK,
@@ -99,8 +99,9 @@ class HttpProvider:
     ) -> Answer:
         """The answer of a success, or what another means."""
         filled = {**self._values, "count": count, "key": key}
-        url = self._url(address)
-        content = b"" if body is None else json.dumps(body).encode()
+        url = self._url(address, filled)
+        # YAML has dates, which JSON has not: they are sent as they are written.
+        content = b"" if body is None else json.dumps(body, default=str).encode()
         sent = {**SENT, **{n: in_header(v, filled) for n, v in address.headers.items()}}
         if content:
             sent["content-type"] = "application/json"
@@ -123,8 +124,8 @@ class HttpProvider:
     def _prove(self, outgoing: Outgoing, now: float) -> Mapping[str, str]:
         return proof(self._api.auth, outgoing, self._values, now)
 
-    def _url(self, address: Address) -> httpx2.URL:
-        text = self._base + in_url(address.url, self._values)
+    def _url(self, address: Address, filled: Mapping[str, object]) -> httpx2.URL:
+        text = self._base + in_url(address.url, filled)
         try:
             return httpx2.URL(text)
         except httpx2.InvalidURL as error:
