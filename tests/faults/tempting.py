@@ -205,7 +205,7 @@ def echoing() -> Starlette:
             counts = {"told": 1, "up": 1, "why": f"no stock for {dict(request.headers)}"}
             return JSONResponse(counts)
         shown = {name: text for name, text in request.headers.items() if "auth" in name}
-        came = f"{shown} of {dict(request.headers)} {(await request.body()).decode()}"
+        came = f"{shown}, not {HMAC}, of {dict(request.headers)} {(await request.body()).decode()}"
         if (token := request.headers.get("x-amz-security-token")) is not None:
             came = f"{token} is unknown: {came}"
             error = f"<Error><Code>AccessDenied</Code><Message>{escape(came)}</Message></Error>"
