@@ -386,7 +386,9 @@ def test_other_rules_within_a_block_are_assessed_at_once() -> None:
     at = AT + 59
     learner.plan(rule, {}, {"gpu": 9}, at)
     trigger = replace(rule.triggers[0], name="another")
-    other = replace(rule, triggers=(*rule.triggers, trigger))
+    pools = (*rule.pools, service(TWO).pools[1])
+    other = replace(rule, triggers=(*rule.triggers, trigger), pools=pools)
+    assert learner.assess(other, pools[1], trigger, at) is None, "it is no part of the plan yet"
     known = learner.assess(other, other.pools[0], rule.triggers[0], at)
     found = learner.assess(other, other.pools[0], trigger, at)
     assert known is not None

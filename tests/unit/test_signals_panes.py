@@ -54,6 +54,24 @@ def test_a_series_that_tells_little_takes_little() -> None:
     assert sizes[1] < 100 * 30 + 5 * 100, "time, pane and two numbers"
 
 
+@pytest.mark.parametrize("most_few", [0, MOST])
+def test_of_what_is_always_the_same_each_quantile_is_known(most_few: int) -> None:
+    table = PaneTable(2, most_few=most_few)
+    table.add(*spread(100, 10.0))
+    assert table.window(OWNER, None, 0, START, START + 10.0).statistic("p95", 10.0) == 1.0
+
+
+def test_few_and_many_have_the_quantile_of_many() -> None:
+    found = []
+    for most_few in (0, MOST):
+        table = PaneTable(2, most_few=most_few)
+        at, ids, values = spread(2 * MOST, 10.0)
+        table.add(at, ids, values)
+        table.add(at[::100] + 60.0, ids[:, ::100], values[:, ::100])
+        found.append(table.window(OWNER, None, 1, START, START + 80.0).statistic("p95", 80.0))
+    assert found[0] == found[1]
+
+
 def test_numbers_take_as_few_bytes_as_are_exact() -> None:
     table = PaneTable(2)
     kinds = []

@@ -70,7 +70,7 @@ class Calibration:
 
     def meet(self, loads: Floats) -> None:
         """Takes the load that each request met."""
-        bins = np.clip(loads * STEPS, 0, STEPS - 1).astype(np.intp)
+        bins = np.minimum(np.maximum(loads * STEPS, 0), STEPS - 1).astype(np.intp)
         self._loads += np.bincount(bins, minlength=STEPS)
 
     def quantile(self, request_class: str, attainment: float) -> float:

@@ -47,6 +47,22 @@ Needs = dict[str, dict[str, Assessment]]
 """Pool → class → what all of the class's demand needs there."""
 
 
+class _Solver:
+    """The cheapest mixes of one plan; an accelerator that may not grow is left out twice."""
+
+    def __init__(self, budget_usd_per_hour: float | None) -> None:
+        self._budget_usd_per_hour = budget_usd_per_hour
+        self._solved: list[tuple[list[Option], Mix]] = []
+
+    def __call__(self, options: list[Option]) -> Mix:
+        for known, mix in self._solved:
+            if known == options:
+                return mix
+        mix = allocate(options, self._budget_usd_per_hour)
+        self._solved.append((options, mix))
+        return mix
+
+
 class Planner:
     """Remembers how long each accelerator's advantage has been held."""
 
@@ -79,8 +95,11 @@ class Planner:
             pool.name: _option(pool, pools[pool.name], found[pool.name], reports, most, at)
             for pool in service.pools
         }
+        solve = _Solver(service.limits.budget_usd_per_hour)
         advantages = {
-            pool.name: self._advantage(service, pool, options, found, past, classes, pools, at)
+            pool.name: self._advantage(
+                service, pool, options, found, past, classes, pools, solve, at
+            )
             for pool in service.pools
             if pool.role is PoolRole.ACCELERATOR and pool.advantage is not None
         }
@@ -89,7 +108,7 @@ class Planner:
             else replace(option, most=max(option.least, min(option.committed, option.current)))
             for pool, option in ((p, options[p.name]) for p in service.pools)
         ]  # fmt: skip
-        mix = allocate(_reachable(chosen, found), service.limits.budget_usd_per_hour)
+        mix = solve(_reachable(chosen, found))
         return _shares(service, mix, found, reports, advantages)
 
     def _advantage(
@@ -101,6 +120,7 @@ class Planner:
         past: Past,
         classes: Mapping[int, str],
         pools: Mapping[str, PoolLearner],
+        solve: _Solver,
         at: float,
     ) -> Advantage:
         others = [
@@ -111,15 +131,14 @@ class Planner:
         ]
         own = options[pool.name]
         tokens = _tokens_per_hour(past, classes)
-        budget = service.limits.budget_usd_per_hour
         out = replace(own, least=0, most=0, committed=0)
-        without = allocate(_reachable([*others, out], found), budget)
-        ready = allocate(_reachable([*others, replace(own, committed=0)], found), budget)
+        without = solve(_reachable([*others, out], found))
+        ready = solve(_reachable([*others, replace(own, committed=0)], found))
         count = ready.counts[pool.name]
         if count == 0 and own.most > 0:
             # The cheapest mix has none: what the first one would do is the evidence.
             one = replace(own, least=1, committed=0)
-            ready = allocate(_reachable([*others, one], found), budget)
+            ready = solve(_reachable([*others, one], found))
             count = ready.counts[pool.name]
         taken = sum(
             share * _wanted(found[pool.name][name])

@@ -225,7 +225,7 @@ class PoolLearner:
             missed = rows[:, 2] > 0
             own_rate = rate * counts[request_class] / max(counts.total(), 1)
             self.calibration.attained(
-                request_class, len(rows), int(missed.sum()), attainment, own_rate
+                request_class, len(rows), int(np.count_nonzero(missed)), attainment, own_rate
             )
             met = known & np.isfinite(need)
             self.calibration.meet((need / np.maximum(ready, 1.0))[met])
@@ -233,9 +233,9 @@ class PoolLearner:
                 # The need was foreseen for an SLO that is not theirs.
                 continue
             self.calibration.observe(
-                int(met.sum()),
-                int((met & missed).sum()),
-                int((met & (need > ready)).sum()),
+                int(np.count_nonzero(met)),
+                int(np.count_nonzero(met & missed)),
+                int(np.count_nonzero(met & (need > ready))),
                 attainment,
                 own_rate,
             )

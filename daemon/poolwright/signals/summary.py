@@ -40,7 +40,11 @@ class Summary:
     def newest(self) -> float:
         """Event time of the newest sample; -inf of none."""
         newest = float(self._stats[NEWEST].max(initial=-np.inf)) if self._many else -np.inf
-        return max([newest, *(float(part.at.max()) for part in self._few)])
+        for part in reversed(self._few):
+            # Mostly the last one has it, and the others end before.
+            if part.end + PANE_S * (part.panes - 1) > newest:
+                newest = max(newest, float(part.at.max()))
+        return newest
 
     def statistic(self, stat: str, window_s: float) -> float:  # noqa: PLR0911  one line each
         """Like `statistics.statistic`; quantiles are the sketch's, a slope that of the panes."""
