@@ -275,7 +275,7 @@ async def test_the_daemon_logs_what_is_doubted_at_a_reload(tmp_path: Path, caplo
     daemon = Daemon(Settings(rules=tmp_path, data=tmp_path / "data"), VirtualClock())
     (tmp_path / "r.yaml").write_text(changed("horizon: 5m", "horizon: 2m"))
     with caplog.at_level(logging.WARNING, "poolwright"):
-        await daemon._use(load(tmp_path), None)
+        daemon.in_force.use(load(tmp_path), None)
     assert [record.message.partition(": ")[2][:16] for record in caplog.records] == [
         "`2m` is shorter "
     ]

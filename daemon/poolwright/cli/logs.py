@@ -19,10 +19,12 @@ class RedactingFormatter(logging.Formatter):
 
 
 def set_up_logs(level: str) -> None:
-    """Everything from `level` on goes to stderr; of aiokafka errors only, unless all is wanted."""
+    """Everything from `level` on goes to stderr; of clients what matters, unless all is wanted."""
     handler = logging.StreamHandler()
     handler.setFormatter(RedactingFormatter(FORMAT))
     logging.basicConfig(level=level, handlers=[handler])
     if level != "DEBUG":
         # It logs each step of a reconnection; what matters of them the source tells itself.
         logging.getLogger("aiokafka").setLevel(logging.ERROR)
+        # It logs each request: one for each pool every few seconds.
+        logging.getLogger("httpx2").setLevel(logging.WARNING)

@@ -30,7 +30,9 @@ class Warmed(Protocol):
     settings: Settings
     clock: Clock
     state: CoreState
-    rules: RuleSet
+
+    @property
+    def rules(self) -> RuleSet: ...
 
 
 async def keep_warm(daemon: Warmed) -> None:

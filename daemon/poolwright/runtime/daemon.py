@@ -16,14 +16,13 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from poolwright import history, rulefiles
+from poolwright import history
 from poolwright.actuation.calls import Observed
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import Provider
-from poolwright.actuation.registry import make_providers, targets
+from poolwright.actuation.registry import make_providers
 from poolwright.clock import Clock
 from poolwright.decision import dump_state, step
-from poolwright.errors import PoolwrightError, RuleFileError
 from poolwright.messaging.connection import connection_options
 from poolwright.messaging.outbox import Outbox
 from poolwright.model.decision import Decision
@@ -40,6 +39,7 @@ from poolwright.record.recorder import Recorder
 from poolwright.record.retention import forget_old
 from poolwright.record.traces import Tracing
 from poolwright.runtime import checkpoints, notify
+from poolwright.runtime.rules_in_force import RulesInForce
 from poolwright.runtime.status import pools_body, source_body
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
@@ -52,10 +52,8 @@ SHUTDOWN_S = 10.0
 PRUNE_EVERY_S = 3600.0
 
 
-def _warn(rules: RuleSet) -> None:
-    """Not everybody runs `poolwright check` first."""
-    for warning in rules.warnings:
-        log.warning("%s", warning)
+def _services(rules: RuleSet) -> frozenset[str]:
+    return frozenset(service.service for service in rules.services)
 
 
 class Daemon:
@@ -64,17 +62,12 @@ class Daemon:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self.settings = settings
         self.clock = clock
-        self._targets = targets()
-        self.rules: RuleSet = rulefiles.load(
-            settings.rules, providers=self._targets, apis=settings.apis
-        )
-        self.reload_error: str | None = None
+        self.metrics = DaemonMetrics(CollectorRegistry())
+        self.in_force = RulesInForce(settings, self.metrics, self._adopt)
         self.journal = Journal(settings.data / "journal.db")
         self.recorder = Recorder()
         self.tracing = Tracing(settings.tracing, self.journal)
         self.action_traces = ActionTraces(self.tracing, self.journal, self.recorder)
-        self.metrics = DaemonMetrics(CollectorRegistry())
-        self.metrics.reload(failed=False, revision=self.rules.revision)
         self.metrics.recording(self.recorder, self.tracing)
         self.state, self._offsets = checkpoints.restore(self.journal)
         self._absent = Absent()
@@ -89,17 +82,19 @@ class Daemon:
         self._stepping = asyncio.Lock()
         """From a step to its record: no checkpoint may hold what the journal lacks."""
         self._stopping = asyncio.Event()
-        self._reload = asyncio.Event()
         self._last_tick_at: float | None = None
         self._taken: checkpoints.Offsets = dict(self._offsets)
 
     # --- parts -----------------------------------------------------------------------------
 
-    def _services(self) -> frozenset[str]:
-        return frozenset(service.service for service in self.rules.services)
+    @property
+    def rules(self) -> RuleSet:
+        return self.in_force.rules
 
     def _make_source(self) -> KafkaSource:
-        source = KafkaSource(self.settings.kafka, self.clock, self.state.names, self._services())
+        source = KafkaSource(
+            self.settings.kafka, self.clock, self.state.names, _services(self.rules)
+        )
         source.resume_from(self._offsets)
         source.on_revoked = self._checkpoint
         return source
@@ -140,14 +135,14 @@ class Daemon:
             asyncio.create_task(self._report_loop(), name="reports"),
             asyncio.create_task(self._checkpoint_loop(), name="checkpoints"),
             asyncio.create_task(self._prune_loop(), name="retention"),
-            asyncio.create_task(self._watch_loop(), name="rules"),
-            asyncio.create_task(self._reload_loop(), name="reload"),
+            asyncio.create_task(self.in_force.watch(), name="rules"),
+            asyncio.create_task(self.in_force.answer(), name="reload"),
             asyncio.create_task(self._watchdog_loop(), name="watchdog"),
             asyncio.create_task(history.keep_warm(self), name="history"),
         ]
         notify.ready()
         log.info("ready: %d services, revision %s", len(self.rules.services), self.rules.revision)
-        _warn(self.rules)
+        self.in_force.warn()
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             done, _ = await asyncio.wait({*loops, stopping}, return_when="FIRST_COMPLETED")
@@ -182,7 +177,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        loop.add_signal_handler(signal.SIGHUP, self.in_force.ask)
 
     async def _end_open_actions(self) -> None:
         """Actions that a crash cut off end as given up; the next report tells the rest."""
@@ -221,8 +216,8 @@ class Daemon:
             samples=() if fetched is None else fetched.batches,
             pools=tuple(reports),
             actions=tuple(actions),
-            health=Health(self.source.behind(), self.reload_error is not None),
-            owned=frozenset(s for s in self._services() if self.source.owns(s)),
+            health=Health(self.source.behind(), self.in_force.error is not None),
+            owned=frozenset(s for s in _services(self.rules) if self.source.owns(s)),
         )
         async with self._stepping:
             with self.metrics.decide_seconds.time():
@@ -311,46 +306,10 @@ class Daemon:
             await forget_old(self.recorder, self.journal, self.settings.journal, now)
             await asyncio.sleep(self.clock.real_seconds(PRUNE_EVERY_S))
 
-    async def _watch_loop(self) -> None:
-        async for result in rulefiles.watch(
-            self.settings.rules, providers=self._targets, apis=self.settings.apis
-        ):
-            await self._use(result.rules, None if result.error is None else str(result.error))
-
-    async def _reload_loop(self) -> None:
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            notify.reloading()
-            try:
-                load = partial(rulefiles.load, self.settings.rules, apis=self.settings.apis)
-                await self._use(await asyncio.to_thread(load, providers=self._targets), None)
-            except RuleFileError as error:
-                await self._use(None, str(error))
-            notify.ready()
-
-    async def _use(self, rules: RuleSet | None, error: str | None) -> None:
-        """All or nothing: a refused edit leaves the last good set in force, and is seen."""
-        providers: Mapping[str, Provider] = {}
-        if rules is not None:
-            try:
-                providers = self._make_providers(rules)
-            except PoolwrightError as refused:
-                rules, error = None, str(refused)
-        if rules is None:
-            self.reload_error = error
-            self.metrics.reload(failed=True, revision=self.rules.revision)
-            notify.status(f"rules refused, still {self.rules.revision}")
-            log.error("the rule files are refused; still on %s:\n%s", self.rules.revision, error)
-            return
-        self.reload_error = None
-        self.rules = rules
-        self.source.use_services(self._services())
+    def _adopt(self, rules: RuleSet) -> None:
+        providers = self._make_providers(rules)
+        self.source.use_services(_services(rules))
         self.executor.use_providers(providers)
-        self.metrics.reload(failed=False, revision=rules.revision)
-        notify.status(f"rules {rules.revision} in force")
-        log.info("rules %s in force", rules.revision)
-        _warn(rules)
 
     async def _watchdog_loop(self) -> None:
         interval_s = notify.watchdog_interval_s()
@@ -392,7 +351,7 @@ class Daemon:
         return {
             "at": now,
             "rules_revision": self.rules.revision,
-            "reload_error": self.reload_error,
+            "reload_error": self.in_force.error,
             "journal_error": self.recorder.error,
             "spans_dropped": self.tracing.dropped,
             **source_body(self.source),
