@@ -206,7 +206,7 @@ async def test_a_success_that_grants_less_is_told(tmp_path, answer, error):
 RULES = """\
 errors:
   - {status: [400, 409], at: /code, is: SOLD_OUT, means: no_capacity, granted: /left}
-  - {status: [400], at: /code, is: 7, means: gone}
+  - {status: [400], at: /code, is: 1, means: gone}
   - {status: [200], at: /paused, is: true, means: conflict}
   - {status: [400], contains: come back later, means: throttled, retry_after: /seconds}
   - {status: [418], means: unauthorised}
@@ -219,9 +219,9 @@ errors:
     [
         (Says({"code": "SOLD_OUT"}, 409), NoCapacity),
         (Says({"code": "SOLD_OUT"}, 410), Gone),
-        (Says({"code": 7}, 400), Gone),
+        (Says({"code": 1}, 400), Gone),
         (Says({"code": True}, 400), Invalid),
-        (Says({"code": "7"}, 400), Invalid),
+        (Says({"code": "1"}, 400), Invalid),
         (Says({"desired": 1, "ready": 1, "paused": True}), Conflict),
         (Says(b"do come back later", 400), Throttled),
         (Says(b"teapot", 418), Unauthorised),
