@@ -28,12 +28,16 @@ class Kubelet:
         """Whether pods get ready."""
         self.ends = True
         """Whether deleted pods end, instead of using up their grace period."""
+        self.watching = asyncio.Event()
+        self.attending = asyncio.Lock()
+        """Held while it asks: what ends it between two requests leaves no half-open connection."""
         self._seen = asyncio.Condition()
 
     async def run(self) -> None:
         # Version 0 is what the API server has in memory: the newest may keep it waiting for etcd.
         whatever = {"watch": "true", "resourceVersion": "0"}
         async with self._client.stream("GET", self._path, params=whatever, timeout=None) as answer:
+            self.watching.set()
             async for line in answer.aiter_lines():
                 event = json.loads(line)
                 pod = event["object"]
@@ -73,6 +77,10 @@ class Kubelet:
             )
 
     async def _attend(self, name: str, pod: dict[str, Any]) -> None:
+        async with self.attending:
+            await self._act(name, pod)
+
+    async def _act(self, name: str, pod: dict[str, Any]) -> None:
         if "deletionTimestamp" in pod["metadata"]:
             if self.ends:
                 await self._client.delete(f"{self._path}/{name}", params={"gracePeriodSeconds": 0})
@@ -121,8 +129,11 @@ async def kubelet(client: httpx2.AsyncClient, namespace: str) -> AsyncIterator[K
     one = Kubelet(client, namespace)
     task = asyncio.create_task(one.run())
     try:
+        async with asyncio.timeout(10):
+            await one.watching.wait()
         yield one
     finally:
-        task.cancel()
+        async with one.attending:
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

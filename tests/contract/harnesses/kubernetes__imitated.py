@@ -11,7 +11,7 @@ from tests.contract.fake_kubernetes import FakeKubernetes
 from tests.contract.harness import Harness, rule
 
 from poolwright.actuation.provider import Conflict, Gone, Throttled, Unauthorised, Unreachable
-from poolwright.actuation.providers.kubernetes import WRITES, KubernetesProvider
+from poolwright.actuation.providers.kubernetes import PAUSES_S, KubernetesProvider
 from poolwright.settings import Settings
 
 REFUSALS = {Conflict: 409, Throttled: 429, Unauthorised: 403, Unreachable: 503, Gone: 404}
@@ -43,7 +43,7 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
     def answering(code: int) -> Callable[[], Awaitable[None]]:
         async def refuse() -> None:
             # A conflict may come from the object's own controller: it counts when it stays.
-            fake.answers += [code] * (WRITES if code == 409 else 1)
+            fake.answers += [code] * (1 + len(PAUSES_S) if code == 409 else 1)
 
         return refuse
 

@@ -5,7 +5,6 @@ last direct answer, or of the daemon's own last write. Whatever a write whose ou
 may have done, only a direct answer tells.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,9 +150,8 @@ class Following:
 
     async def _ask(self) -> Look:
         writes = self._writes
-        raw, scale = await asyncio.gather(
-            self._api.get(self._place.path), self._api.get(self._place.scale)
-        )
+        raw = await self._api.get(self._place.path)
+        scale = await self._api.get(self._place.scale)
         try:
             seen = seen_of(raw)
             desired = int(scale["spec"].get("replicas", 0))

@@ -27,6 +27,7 @@ SESSION_S: Final = "240"
 """After so many seconds the API server itself ends a watch, which then goes on."""
 BACK_OFF_S: Final = (0.5, 30.0)
 """First and longest; doubled with each failure in a row."""
+CLOSING_S: Final = 1.0
 FORBIDDEN_S: Final = 60.0
 """Until what the role does not allow is tried again: roles are mended while the daemon runs."""
 
@@ -50,6 +51,8 @@ class Watched(Generic[T]):
         self._heard_at: float | None = None
         """Monotonic seconds of the last word; None while no stream is open."""
         self._task: asyncio.Task[None] | None = None
+        self._waits = asyncio.Event()
+        """Set while it hears the stream or backs off, and no connection is being made."""
         self.items: dict[str, T] = {}
         self.version = ""
         """'' until it was listed, and after it fell behind."""
@@ -62,6 +65,10 @@ class Watched(Generic[T]):
 
     async def close(self) -> None:
         if self._task is not None:
+            # A connection that is cancelled while it is made is left open by the HTTP client.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSING_S):
+                    await self._waits.wait()
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
@@ -78,6 +85,7 @@ class Watched(Generic[T]):
     async def _run(self) -> None:
         failures = 0
         while True:
+            self._waits.clear()
             began = self._clock.monotonic()
             try:
                 if not self.version:
@@ -95,6 +103,7 @@ class Watched(Generic[T]):
             lived_s = self._clock.monotonic() - began
             # What lived for a while has ended in order; what ends at once must not be a busy loop.
             failures = 0 if lived_s > BACK_OFF_S[1] else failures + 1
+            self._waits.set()
             await asyncio.sleep(FORBIDDEN_S if self.refused else _back_off_s(failures))
 
     async def _list(self) -> None:
@@ -113,6 +122,7 @@ class Watched(Generic[T]):
         ) as events:
             self.refused = None
             self._heard_at = self._clock.monotonic()
+            self._waits.set()
             async for event in events:
                 self._take(event["type"], event["object"])
                 self._heard_at = self._clock.monotonic()

@@ -4,6 +4,7 @@ The scale subresource is what is written, with the resource version that it was 
 object and its pods tell is watched (`kubernetes.following`).
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -19,8 +20,8 @@ from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule
 from poolwright.settings import Settings
 
-WRITES: Final = 3
-"""So often a count is written when only the object's own controller wrote in between."""
+PAUSES_S: Final = (0.01, 0.05, 0.25, 1.0)
+"""Before each further write where only the object's own controller wrote in between."""
 
 
 class KubernetesProvider:
@@ -64,7 +65,7 @@ class KubernetesProvider:
         if drain:
             # Before the count is read: between read and write is where others' writes conflict.
             await self._marking.go_first(drain)
-        for left in reversed(range(WRITES)):
+        for pause_s in (*PAUSES_S, None):
             scale = await self._api.get(self._place.scale)
             found = self._count_of(scale)
             if found == count:
@@ -77,8 +78,9 @@ class KubernetesProvider:
                 # The version that goes with the count is the object's: it conflicts with what the
                 # object's own controller writes into its status, too. Nothing has been done; what
                 # the count is now, is looked at anew.
-                if not left:
+                if pause_s is None:
                     raise
+                await asyncio.sleep(pause_s)
             else:
                 return
 
