@@ -56,10 +56,11 @@ def build() -> None:
     folder().mkdir(parents=True, exist_ok=True)
     with _locked(folder() / "lock"):
         for name in missing():
-            print(f"{name} is missing: getting it (minutes, once a machine)", flush=True)
             if name == ETCD:
+                print(f"{name} is missing: taking it from Debian's package", flush=True)
                 _unpack_etcd(folder() / name)
             else:
+                print(f"{name} is missing: building it, minutes, once a machine", flush=True)
                 _compile(name, folder() / name)
 
 

@@ -160,13 +160,17 @@ class Cluster:
                 await asyncio.sleep(0.02)
 
 
+def control_plane() -> ControlPlane:
+    try:
+        return running()
+    except NotBuilt as error:
+        pytest.skip(str(error))
+
+
 @contextlib.asynccontextmanager
 async def cluster() -> AsyncIterator[Cluster]:
     """Skips where no control plane can be had, saying how to get it."""
-    try:
-        plane = running()
-    except NotBuilt as error:
-        pytest.skip(str(error))
+    plane = control_plane()
     namespace = f"inference-{next(NAMESPACES)}"
     async with plane.client() as client, contextlib.AsyncExitStack() as stack:
         made = await client.post("/api/v1/namespaces", json={"metadata": {"name": namespace}})
