@@ -162,3 +162,16 @@ async def test_nothing_is_left_when_it_closes(tmp_path, monkeypatch):
         await made.provider.close()
         # The proxy's ends of the connections see it a moment later.
         await until(lambda: not asyncio.all_tasks() - before)
+
+
+async def test_a_look_that_is_under_way_when_it_closes_begins_no_watch(tmp_path, monkeypatch):
+    async with scaled(tmp_path, monkeypatch) as made:
+        before = asyncio.all_tasks()
+        made.proxy.fault = Fault(FaultKind.DELAY, only=lists_pods, seconds=0.3)
+        looking = asyncio.create_task(made.provider._following.look())
+        await made.proxy.struck.wait()
+        await made.provider._following.close()
+        assert (await looking).desired == 2
+        assert made.proxy.count(watches) == 0
+        await made.provider.close()
+        await until(lambda: not asyncio.all_tasks() - before)

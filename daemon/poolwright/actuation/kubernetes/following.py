@@ -85,6 +85,8 @@ class Look:
 
 
 class Following:
+    """Looks at one object; `close` ends its watches."""
+
     def __init__(self, api: Api, place: Place, clock: Clock) -> None:
         self._api = api
         self._place = place
@@ -101,6 +103,7 @@ class Following:
         """The count that the scale told at a version: of kinds whose objects hold it elsewhere."""
         self._pods_refused_at: float | None = None
         self._told: set[str] = set()
+        self._closed = False
 
     async def look(self) -> Look:
         """The object now; the errors of `provider` when it cannot be had."""
@@ -124,6 +127,7 @@ class Following:
         self._least = _number(version, otherwise=UNKNOWN)
 
     async def close(self) -> None:
+        self._closed = True
         for watched in (self._object, self._pods):
             if watched is not None:
                 await watched.close()
@@ -194,6 +198,8 @@ class Following:
 
     async def _begin(self) -> None:
         """Have watched what can be, and say once what cannot."""
+        if self._closed:  # while it was asked
+            return
         if self._pods is None and self._selector and self._pods_refused_at is None:
             selector = {"labelSelector": self._selector}
             path = self._place.pods_path
