@@ -69,7 +69,8 @@ async def test_a_deleted_pod_is_terminating_after_it_left_the_status(tmp_path, m
 
 async def test_a_pod_that_no_node_takes_is_told_in_the_schedulers_words(tmp_path, monkeypatch):
     gpus = {"nvidia.com/gpu": "5"}
-    async with scaled(tmp_path, monkeypatch, ready=1, resources=gpus) as made:
+    at_once = {"await_nodes": "0s"}
+    async with scaled(tmp_path, monkeypatch, ready=1, resources=gpus, target=at_once) as made:
         report = await made.report(lambda report: report.short != "")
         assert report.short.startswith("0/1 nodes are available: 1 Insufficient nvidia.com/gpu")
         assert (report.desired, report.ready, report.starting) == (2, 1, 1)
@@ -82,7 +83,7 @@ def has_unschedulable(pods) -> bool:
 
 async def test_a_node_that_is_awaited_is_no_shortage_yet(tmp_path, monkeypatch):
     gpus = {"nvidia.com/gpu": "5"}
-    patient = {"awaitNodes": 600}
+    patient = {"await_nodes": "10m"}
     async with scaled(tmp_path, monkeypatch, ready=1, resources=gpus, target=patient) as made:
         await made.cluster.until(made.cluster.core("pods"), has_unschedulable)
         report = await made.provider.read()

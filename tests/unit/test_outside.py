@@ -1,10 +1,12 @@
 """Somebody else sets the count: adopted, restored or alarmed, as the rule says."""
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from poolwright.controller import Controller
 from poolwright.decision.decide import decide_again
 from poolwright.model.pool import ActionReport, ActionStatus
+from poolwright.record.metrics import DaemonMetrics
 from poolwright.rulefiles import load_sources
 
 
@@ -150,3 +152,15 @@ def test_a_change_that_came_between_decision_and_call_is_from_outside() -> None:
     found.acted(refused)
     decision = seen(found, 20.0, 13)
     assert (decision.reason, decision.evidence["left_at"]) == ("changed_outside", 8.0)
+
+
+def test_a_change_from_outside_is_seen_in_the_metrics_while_it_lasts() -> None:
+    found, metrics = controller("outside_change: alarm"), DaemonMetrics(CollectorRegistry())
+
+    def shown(decision) -> float | None:
+        metrics.decided(decision)
+        return metrics.registry.get_sample_value("poolwright_pool_changed_outside", {"pool": "gpu"})
+
+    assert shown(seen(found, 0.0, 8)) == 0.0
+    assert shown(seen(found, 20.0, 12)) == 1.0
+    assert shown(seen(found, 60.0, 8)) == 0.0

@@ -4,9 +4,10 @@ So `poolwright check` shows a wrong target at its place, also where no client is
 provider gets what has been checked.
 """
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +15,9 @@ from poolwright.errors import SettingsError
 from poolwright.model.rule import PoolRule
 
 Text = Annotated[str, Field(strict=True, min_length=1)]
+
+_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]+)?)(ms|s|m|h)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,14 @@ class TargetError(ValueError):
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def duration_s(value: Any) -> float:
+    """Seconds of what is written as in the rest of a rule file, in one unit; else TargetError."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise TargetError(f"`{value}` is not a duration", "write it like 500ms, 8s or 5m")
+    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _told(pool: PoolRule, keys: tuple[str | int, ...], message: str) -> str:

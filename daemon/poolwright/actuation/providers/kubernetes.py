@@ -30,7 +30,7 @@ class KubernetesProvider:
     def __init__(self, pool: PoolRule, settings: Settings) -> None:  # noqa: ARG002  same as all
         target = KubernetesTarget.of(pool)
         self._pool = pool.name
-        self._await_nodes_s = target.await_nodes_s
+        self._await_nodes_s = target.await_nodes
         self._clock = SystemClock()
         self._place = _place(target)
         self._api = Api(target.context, str(self._place), self._clock)

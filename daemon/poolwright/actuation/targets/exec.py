@@ -1,22 +1,17 @@
 """Which command of the user's counts and orders a pool's replicas."""
 
-import re
 from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import BeforeValidator, Field
 
-from poolwright.actuation.target import Needs, Target, TargetError, Text
+from poolwright.actuation.target import Needs, Target, TargetError, Text, duration_s
 
 LONGEST_S: Final = 9.0
 """Less than a call's own limit, so that the error says which command it was."""
-_DURATION: Final = re.compile(r"([0-9]{1,6}(?:\.[0-9]+)?)(ms|s)")
 
 
 def _seconds(value: Any) -> float:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise TargetError(f"`{value}` is not a duration", "write it like 8s or 500ms")
-    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+    seconds = duration_s(value)
     if not 0 < seconds <= LONGEST_S:
         hint = f"write more than 0s and at most {LONGEST_S:g}s: a call has 10 s in all"
         raise TargetError(f"`{value}` is no time limit for a command", hint)

@@ -3,10 +3,10 @@
 from collections.abc import Hashable, Mapping
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 from typing_extensions import override
 
-from poolwright.actuation.target import Needs, Target, TargetError, Text
+from poolwright.actuation.target import Needs, Target, TargetError, Text, duration_s
 
 KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     "Deployment": ("apps/v1", "deployments"),
@@ -44,8 +44,8 @@ class KubernetesTarget(Target):
     name: Text
     context: Text | None = None
     """Of the kubeconfig."""
-    await_nodes_s: Annotated[float, Field(alias="awaitNodes", ge=0, le=3600)] = 0.0
-    """So long a pod may lack a node before the pool is short: for clusters that add nodes."""
+    await_nodes: Annotated[float, BeforeValidator(duration_s), Field(le=3600)] = 300.0
+    """So long, in seconds, a pod may lack a node before the pool is short: clusters add nodes."""
 
     @field_validator("kind")
     @classmethod
