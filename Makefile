@@ -9,11 +9,14 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/poolwright demo
 
+# Two processes, each with servers of its own; a file's tests stay together.
+PYTEST := $(BIN)/pytest -q -n 2 --dist loadfile
+
 test: $(STAMP)
-	$(BIN)/pytest -q
+	$(PYTEST)
 
 test-unit: $(STAMP)
-	$(BIN)/pytest -q tests/unit tests/property tests/golden tests/contract
+	$(PYTEST) tests/unit tests/property tests/golden tests/contract
 
 # Builds a real control plane, once a machine: Go and minutes. From then on `make test` uses it, too.
 test-kubernetes: $(STAMP)
@@ -24,7 +27,7 @@ test-kubernetes: $(STAMP)
 PURE := */model/*,*/signals/*,*/forecasting/*,*/capacity/*,*/triggers/*,*/decision/*,*/simulation/*
 
 coverage: $(STAMP)
-	$(BIN)/pytest -q tests/unit tests/property --cov --cov-branch --cov-report=
+	$(PYTEST) tests/unit tests/property --cov --cov-branch --cov-report=
 	$(BIN)/coverage report --show-missing --skip-covered --fail-under=100 --include='$(PURE)'
 
 lint: $(STAMP)

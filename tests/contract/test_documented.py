@@ -19,7 +19,7 @@ from poolwright.redaction import _VARIABLE
 from poolwright.settings import Settings
 
 PAGES = PAGE.parent / "providers"
-LONGEST_EXAMPLE = 60
+LONGEST_EXAMPLE = 65
 ACTION = re.compile(r"\b[a-z-]+:[A-Z]\w+|\bcompute\.[\w.]*\w|Microsoft\.[\w/]+")
 """A permission that is a word of the API, such as `autoscaling:SetDesiredCapacity`."""
 RULE = re.compile(r"([a-z]+(?:, [a-z]+)*) on (\S.*)")

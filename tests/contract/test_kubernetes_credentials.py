@@ -94,8 +94,9 @@ async def test_a_token_in_the_kubeconfig_is_read_anew(tmp_path, monkeypatch, con
         configured(made.cluster, {"token": first}, made.proxy.url)
         one = provider(made.cluster)
         assert (await one.read()).ready == 2
-        made.proxy.fault = refuses(first)
         configured(made.cluster, {"token": await made.cluster.token("poolwright")}, made.proxy.url)
+        # Last: the provider's watch would meet it, too, and read what is not there yet.
+        made.proxy.fault = refuses(first)
         await one.set_replicas(3, key="a")
         assert first not in without_secrets(f"Bearer {first}")
         (tmp_path / "kubeconfig").write_text("{}")
@@ -201,8 +202,8 @@ async def test_a_command_is_asked_again_when_the_server_refuses(tmp_path, monkey
         one = provider(made.cluster)
         assert (await one.read()).ready == 2
         assert runs(tmp_path) == 1
-        made.proxy.fault = refuses(made.token)
         (tmp_path / "current").write_text(await made.cluster.token("poolwright"))
+        made.proxy.fault = refuses(made.token)
         await one.set_replicas(3, key="a")
         assert await made.cluster.count(made.path) == 3
         assert runs(tmp_path) == 2
