@@ -7,11 +7,13 @@ TCP proxy between provider and server, so that the client in use is the one that
 import asyncio
 import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from testenv.fault_proxy import Fault, FaultKind
 from tests.contract.harness import POOL, Harness, load, names
 
+from poolwright.actuation import providers
 from poolwright.actuation.calls import bounded
 from poolwright.actuation.executor import Executor
 from poolwright.actuation.provider import CallError, Gone, Level, Throttled, Unreachable
@@ -48,6 +50,12 @@ async def reads(harness: Harness, wanted: Callable[[PoolReport], bool]) -> PoolR
 
 def test_every_installed_provider_has_a_harness():
     assert {name.partition("__")[0] for name in names()} >= set(installed())
+
+
+def test_a_provider_is_small():
+    """It holds its API and nothing else."""
+    for module in Path(providers.__file__).parent.glob("*.py"):
+        assert len(module.read_text().splitlines()) < 200, module.name
 
 
 def test_every_installed_provider_says_what_it_needs():
