@@ -65,7 +65,8 @@ def build() -> None:
 
 
 def _compile(name: str, target: Path) -> None:
-    go = shutil.which("go")
+    # Where Go's own installer puts it, which is on no system's path by itself.
+    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
     if go is None:
         raise BuildError(
             f"{name} has to be built and there is no Go here; install Go 1.26 or later"

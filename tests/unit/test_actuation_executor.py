@@ -1,4 +1,5 @@
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -286,3 +287,25 @@ async def test_a_part_that_was_granted_is_an_end_and_no_retry():
     heard = await act(target, decision())
     assert heard.of() == ["started", "refused:no_capacity"]
     assert "3 of 4" in heard.attempts[-1].detail
+
+
+async def test_a_target_that_cannot_be_read_is_told_once_and_again_when_it_fails_otherwise(caplog):
+    target = Target()
+    down = [Unreachable("down") for _ in range(3)]
+    target.read_faults = [*down, Gone("deleted"), Gone("deleted")]
+    clock = ScaledClock(speed=200.0, origin_wall=0.0, origin_event=0.0)
+    executor = Executor({"p": target}, clock, Settings(), Heard(), lambda _: None)
+    with caplog.at_level(logging.INFO):
+        for _ in range(5):
+            await executor.poll_reports()
+        assert str(executor.unread["p"]) == "deleted"
+        for _ in range(2):
+            await executor.poll_reports()
+    assert executor.unread == {}
+    assert caplog.messages == [
+        "pool p cannot be read (unreachable): down",
+        "pool p cannot be read (gone): deleted",
+        "pool p can be read again",
+    ]
+    assert executor.failed_reads == {("p", "unreachable"): 3, ("p", "gone"): 2}
+    await executor.stop(1.0)

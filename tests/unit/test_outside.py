@@ -1,13 +1,20 @@
 """Somebody else sets the count: adopted, restored or alarmed, as the rule says."""
 
+import logging
+from io import StringIO
+
 import pytest
 from prometheus_client import CollectorRegistry
+from rich.console import Console
 
 from poolwright.controller import Controller
 from poolwright.decision.decide import decide_again
 from poolwright.model.pool import ActionReport, ActionStatus
+from poolwright.record.explain_pool import explain_pool
 from poolwright.record.metrics import DaemonMetrics
+from poolwright.record.pool_story import Origin, PoolStory
 from poolwright.rulefiles import load_sources
+from poolwright.runtime.telling import Told
 
 
 def controller(rule: str = "", mode: str = "act", trigger: str = "desired < 0") -> Controller:
@@ -164,3 +171,27 @@ def test_a_change_from_outside_is_seen_in_the_metrics_while_it_lasts() -> None:
     assert shown(seen(found, 0.0, 8)) == 0.0
     assert shown(seen(found, 20.0, 12)) == 1.0
     assert shown(seen(found, 60.0, 8)) == 0.0
+
+
+def test_the_log_tells_once_that_somebody_else_set_the_count(caplog) -> None:
+    found, told = controller("outside_change: alarm"), Told()
+    with caplog.at_level(logging.INFO):
+        for at, count in ((0.0, 8), (20.0, 12), (60.0, 12), (100.0, 15), (140.0, 8), (180.0, 12)):
+            decision = seen(found, at, count)
+            told.decided(decision)
+    assert [message.partition(" (explain")[0] for message in caplog.messages] == [
+        f"gpu: somebody else set {count} replicas, it was left at 8; it is left alone until that is"
+        " undone or accepted"
+        for count in (12, 15, 12)
+    ]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}
+
+
+def test_explain_says_how_an_alarm_ends() -> None:
+    found = controller("outside_change: alarm")
+    seen(found, 0.0, 8)
+    decision = seen(found, 20.0, 12)
+    out = Console(record=True, width=100, file=StringIO())
+    story = PoolStory("gpu", 12, decision, 20.0, Origin.OUTSIDE, 20.0)
+    out.print(explain_pool(story, 21.0, found.rules.services[0]))
+    assert "set it back to 8, or write outside_change: adopt in its rule" in out.export_text()

@@ -60,7 +60,7 @@ class Lost:
 
     def pools(self) -> list[dict[str, Any]]:
         state = self.drive.controller._state
-        return pools_body(BOTH, state, Owner(), self.absent, self.drive.at)
+        return pools_body(BOTH, state, Owner(), self.absent, self.drive.at, {})
 
     def status(self) -> str:
         facts: dict[str, Any] = {"rules_revision": "r1", "reload_error": None}

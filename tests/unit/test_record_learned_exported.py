@@ -153,7 +153,7 @@ def test_status_tells_what_the_core_learned() -> None:
             controller.report(pool, at=at, ready=1)
         controller.decide(at)
     rules, state = controller.rules, controller._state
-    gpu, _ = pools_body(rules, state, Owner(True), Absent(), at)
+    gpu, _ = pools_body(rules, state, Owner(True), Absent(), at, {})
     (found,) = gpu["learned"]
     assert (found["trigger"], found["basis"], found["upper_replicas"]) == (
         "meet-slo",
@@ -162,11 +162,14 @@ def test_status_tells_what_the_core_learned() -> None:
     )
     assert found["need_replicas"] > 0.1
     assert (
-        sum(pool["share"]["chat"] for pool in pools_body(rules, state, Owner(True), Absent(), at))
+        sum(
+            pool["share"]["chat"]
+            for pool in pools_body(rules, state, Owner(True), Absent(), at, {})
+        )
         == 1.0
     )
     assert gpu["advantage_granted"] is None
-    other, _ = pools_body(rules, state, Owner(False), Absent(), at)
+    other, _ = pools_body(rules, state, Owner(False), Absent(), at, {})
     assert (other["learned"], other["share"]) == ([], None)
     state.learners.clear()
-    assert pools_body(rules, state, Owner(True), Absent(), at)[0]["learned"] == []
+    assert pools_body(rules, state, Owner(True), Absent(), at, {})[0]["learned"] == []

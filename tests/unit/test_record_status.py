@@ -147,3 +147,9 @@ def test_unknown_counts_are_no_zeros_and_services_stand_apart() -> None:
     assert "code, mode advise" in text
     assert text.count("?") == 2
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+
+
+def test_why_a_pool_cannot_be_read_is_shown_as_long_as_it_lasts() -> None:
+    unread = POOL | {"unread": "Deployment a/b not found; create the object (gone)"}
+    assert "it cannot be read: Deployment a/b not found" in shown(pools=[unread])
+    assert "cannot be read" not in shown(pools=[POOL | {"unread": None}])

@@ -68,6 +68,8 @@ class Executor:
         self._stopping = False
         self.failed_reads: Counter[tuple[str, str]] = Counter()
         """Reports that could not be had, by pool and error kind."""
+        self.unread: dict[str, CallError] = {}
+        """Of the pools whose last read failed, what came of it."""
 
     # --- what the daemon calls -------------------------------------------------------------
 
@@ -103,12 +105,19 @@ class Executor:
         if lane.patience_left_s(self._clock.monotonic()):
             return None
         try:
-            return await bounded(lane.provider.read(), call_timeout_real_s(self._clock))
+            report = await bounded(lane.provider.read(), call_timeout_real_s(self._clock))
         except CallError as error:
             lane.heed(error, self._clock.monotonic())
             self.failed_reads[pool, error.kind] += 1
-            log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
+            before = self.unread.get(pool)
+            if before is None or before.kind != error.kind:
+                # Told once, not at each report: `status` has it as long as it lasts.
+                log.warning("pool %s cannot be read (%s): %s", pool, error.kind, error)
+            self.unread[pool] = error
             return None
+        if self.unread.pop(pool, None) is not None:
+            log.info("pool %s can be read again", pool)
+        return report
 
     def use_providers(self, providers: Mapping[str, Provider]) -> None:
         """New rules: running actions end with their old provider, which is then closed."""
@@ -117,6 +126,7 @@ class Executor:
             new = providers.get(pool)
             if old is not None and old.provider is not new:
                 self._spawn(self._close(old.provider, after=old.task))
+            self.unread.pop(pool, None)
             if new is None:
                 del self._lanes[pool]
             elif old is None:

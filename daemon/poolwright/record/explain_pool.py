@@ -151,6 +151,9 @@ def _next(latest: Decision, rule: ServiceRule | None) -> Iterator[Row]:
         yield proposal.trigger, wish(proposal, latest, signals) + _condition(proposal, latest, rule)
     if not latest.proposals:
         yield "triggers", "no trigger belongs to this pool, or the pool is unknown"
+    left_at = latest.evidence.get("left_at")
+    if latest.reason is Reason.CHANGED_OUTSIDE and isinstance(left_at, float):
+        yield "by hand", f"set it back to {left_at:g}, or write outside_change: adopt in its rule"
     if rule is None:
         return
     for pool in rule.pools:

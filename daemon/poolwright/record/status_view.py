@@ -43,7 +43,7 @@ def _service(service: str, pools: Iterable[Body], now: float) -> Table:
             pool["pool"],
             *(_text(pool[key]) for key in ("ready", "starting", "desired")),
             f"{pool['min']} to {pool['max']}",
-            Text("\n".join([_last(pool, now), *_short(pool), *_learned(pool)])),
+            Text("\n".join([_last(pool, now), *_told(pool), *_learned(pool)])),
         )
     table.title = f"{service}, mode {mode}"
     return table
@@ -67,8 +67,10 @@ def _last(pool: Body, now: float) -> str:
     return f"{outcome} {change}, {ago(now - pool['decided_at'])}: {reason} ({pool['reason']})"
 
 
-def _short(pool: Body) -> Iterator[str]:
-    """The provider's own words; null where nothing is known of the pool."""
+def _told(pool: Body) -> Iterator[str]:
+    """The provider's own words; null where there are none."""
+    if pool.get("unread"):
+        yield f"it cannot be read: {pool['unread']}"
     if pool["short"]:
         yield f"ordered replicas do not come: {pool['short']}"
 

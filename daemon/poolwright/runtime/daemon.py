@@ -41,6 +41,7 @@ from poolwright.record.traces import Tracing
 from poolwright.runtime import checkpoints, notify
 from poolwright.runtime.rules_in_force import RulesInForce
 from poolwright.runtime.status import pools_body, source_body
+from poolwright.runtime.telling import Told
 from poolwright.runtime.web import WebServer
 from poolwright.settings import Settings
 from poolwright.telemetry.source import Fetched, KafkaSource
@@ -70,6 +71,7 @@ class Daemon:
         self.action_traces = ActionTraces(self.tracing, self.journal, self.recorder)
         self.metrics.recording(self.recorder, self.tracing)
         self.state, self._offsets = checkpoints.restore(self.journal)
+        self._told = Told()
         self._absent = Absent()
         self._absent.recall(self.journal, (p.name for s in self.rules.services for p in s.pools))
         self.source = self._make_source()
@@ -266,16 +268,7 @@ class Daemon:
         self.metrics.decided(decision)
         self._absent.note(decision)
         self.topic.put(decision_message(decision))
-        if decision.acts:
-            log.info(
-                "%s %s: %d to %d, because %s (explain %s)",
-                decision.outcome,
-                decision.pool,
-                decision.current,
-                decision.desired,
-                decision.reason,
-                decision.id,
-            )
+        self._told.decided(decision)
 
     async def _report_loop(self) -> None:
         while True:
@@ -355,5 +348,7 @@ class Daemon:
             "journal_error": self.recorder.error,
             "spans_dropped": self.tracing.dropped,
             **source_body(self.source),
-            "pools": pools_body(self.rules, self.state, self.source, self._absent, now),
+            "pools": pools_body(
+                self.rules, self.state, self.source, self._absent, now, self.executor.unread
+            ),
         }

@@ -1,8 +1,10 @@
 """What /status tells of a running daemon, for `poolwright status` and for machines."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from poolwright.actuation.provider import CallError
 from poolwright.decision import CoreState
 from poolwright.model.pool import PoolReport
 from poolwright.model.rule import PoolRule, RuleSet, ServiceRule
@@ -18,11 +20,22 @@ _NOTHING_LEARNED: dict[str, Any] = {
 
 
 def pools_body(
-    rules: RuleSet, state: CoreState, source: KafkaSource, absent: Absent, now: float
+    rules: RuleSet,
+    state: CoreState,
+    source: KafkaSource,
+    absent: Absent,
+    now: float,
+    unread: Mapping[str, CallError],
 ) -> list[dict[str, Any]]:
-    """One entry a pool; null where nothing is known, never zero."""
+    """One entry a pool; null where nothing is known, never zero.
+
+    `unread` has, by pool, why its last read failed.
+    """
     return [
-        _pool(service, pool, state, absent, now, owned=source.owns(service.service))
+        {
+            **_pool(service, pool, state, absent, now, owned=source.owns(service.service)),
+            "unread": _words(unread.get(pool.name)),
+        }
         for service in rules.services
         for pool in service.pools
     ]
@@ -35,6 +48,10 @@ def source_body(source: KafkaSource) -> dict[str, Any]:
         "telemetry_age_s": source.telemetry_age_s(),
         "lag": {f"{p.topic}/{p.partition}": n for p, n in source.lag().items()},
     }
+
+
+def _words(error: CallError | None) -> str | None:
+    return None if error is None else f"{error} ({error.kind})"
 
 
 def _pool(
