@@ -18,6 +18,8 @@ from typing import Final
 MODULE: Final = Path(__file__).parent
 BUILT: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 ETCD: Final = "etcd"
+GO: Final = "/usr/local/go/bin/go"
+"""Where Go's own installer puts it, which is on no system's path by itself."""
 
 
 class BuildError(RuntimeError):
@@ -65,8 +67,7 @@ def build() -> None:
 
 
 def _compile(name: str, target: Path) -> None:
-    # Where Go's own installer puts it, which is on no system's path by itself.
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+    go = shutil.which("go") or shutil.which(GO)
     if go is None:
         raise BuildError(
             f"{name} has to be built and there is no Go here; install Go 1.26 or later"

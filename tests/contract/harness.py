@@ -38,6 +38,8 @@ class Harness:
     """Which requests set the count."""
     refusals: Mapping[type[CallError], Refuse] = field(default_factory=dict)
     """What the server itself can be brought to answer, besides what the proxy answers for it."""
+    rests_on_its_read: bool = True
+    """An order after a change that the provider has not read is a conflict."""
     settle: Callable[[int], Awaitable[None]] | None = None
     """Returns when so many replicas are ready; None: the server has no replicas that get ready."""
 

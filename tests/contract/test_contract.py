@@ -16,7 +16,7 @@ from tests.contract.harness import POOL, Harness, load, names
 from poolwright.actuation import providers
 from poolwright.actuation.calls import bounded
 from poolwright.actuation.executor import Executor
-from poolwright.actuation.provider import CallError, Gone, Level, Throttled, Unreachable
+from poolwright.actuation.provider import CallError, Conflict, Gone, Level, Throttled, Unreachable
 from poolwright.actuation.registry import installed, targets
 from poolwright.clock import ScaledClock
 from poolwright.model.decision import Decision, Outcome, PoolInputs, Reason
@@ -104,6 +104,19 @@ async def test_names_of_who_goes_first_never_keep_the_count_from_being_set(harne
 async def test_sees_what_somebody_else_set(harness: Harness):
     await harness.provider.read()
     await harness.meddle(6)
+    await reads(harness, lambda report: report.desired == 6)
+    await harness.provider.set_replicas(4, key="a")
+    assert await harness.told() == 4
+
+
+async def test_an_order_rests_on_the_count_that_was_read(harness: Harness):
+    if not harness.rests_on_its_read:
+        pytest.xfail("its API knows no precondition, and orders without looking")
+    await harness.provider.read()
+    await harness.meddle(6)
+    with pytest.raises(Conflict):
+        await harness.provider.set_replicas(4, key="a")
+    assert await harness.told() == 6
     await reads(harness, lambda report: report.desired == 6)
     await harness.provider.set_replicas(4, key="a")
     assert await harness.told() == 4

@@ -72,6 +72,7 @@ def test_who_lacks_it_is_told_how_to_get_it(tmp_path, monkeypatch):
 def test_who_cannot_build_it_is_told_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(build, "GO", str(tmp_path / "go"))
     with pytest.raises(build.BuildError, match="install Go"):
         build.build()
     (tmp_path / "poolwright" / f"kubernetes-{build.version()}").mkdir(exist_ok=True)

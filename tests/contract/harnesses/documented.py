@@ -52,5 +52,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 writes=lambda request: request.startswith(b"PUT "),
                 refusals={error: answering(status) for error, status in REFUSALS.items()},
                 settle=settle,
+                rests_on_its_read=False,
             )
             await provider.close()

@@ -73,5 +73,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
         remove=remove,
         refusals={error: answering(error) for error in kinds},
         settle=settle,
+        rests_on_its_read=False,
     )
     await provider.close()

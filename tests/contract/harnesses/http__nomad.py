@@ -62,5 +62,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 writes=lambda request: request.startswith(b"POST "),
                 refusals={error: answering(answer) for error, answer in ANSWERS.items()},
                 settle=settle,
+                rests_on_its_read=False,
             )
             await provider.close()

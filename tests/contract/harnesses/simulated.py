@@ -43,5 +43,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 writes=lambda request: request.startswith(b"PUT "),
                 refusals={NoCapacity: out_of_stock},
                 settle=settle,
+                rests_on_its_read=False,
             )
             await provider.close()

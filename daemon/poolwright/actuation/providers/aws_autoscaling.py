@@ -1,6 +1,6 @@
 """Auto Scaling groups: the desired capacity is the count, the group's own states are the replicas.
 
-The API has no precondition: a write between the executor's read and ours is overrun. With
+The API has no precondition: a write between the look before an order and the order is overrun. With
 `manages_protection` a scale-down first leaves exactly those instances unprotected that are to go
 and protects the others: both are absolute, so a repeat after a crash or a lost reply changes
 nothing, and a count that was never set leaves every instance running.
@@ -21,6 +21,7 @@ from poolwright.actuation.aws.groups import (
     weight,
     why_short,
 )
+from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Invalid, Level
 from poolwright.actuation.targets.aws_autoscaling import AwsAutoScalingTarget
@@ -43,11 +44,13 @@ class AwsAutoScalingProvider:
         self._aws = Aws(self._target, f"Auto Scaling group {self._target.group}")
         self._clock = SystemClock()
         self._changes = Changes()
+        self._last = LastRead(self._aws.where)
 
     async def read(self) -> PoolReport:
         at = self._clock.now()
         group = await self._group()
         desired, has = group["DesiredCapacity"], counted([group])
+        self._last.read(desired)
         since = self._changes.saw(desired, at)
         return PoolReport(
             pool=self._pool.name,
@@ -73,9 +76,11 @@ class AwsAutoScalingProvider:
                 f"{self._aws.where}: {count} is outside its MinSize {least} and MaxSize {most};"
                 f" change these, or the pool's replicas in the rule file"
             )
-        if count == group["DesiredCapacity"]:
+        desired = group["DesiredCapacity"]
+        if count == desired:
             return
-        if self._target.manages_protection and count < group["DesiredCapacity"]:
+        self._last.check(desired)
+        if self._target.manages_protection and count < desired:
             await self._choose(group, count, drain)
         at = self._clock.now()
         await self._aws.call(

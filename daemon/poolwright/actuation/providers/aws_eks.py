@@ -16,6 +16,7 @@ from poolwright.actuation.aws.groups import (
     outside_bounds,
     why_short,
 )
+from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level
 from poolwright.actuation.targets.aws_eks import AwsEksTarget
@@ -43,12 +44,14 @@ class AwsEksProvider:
         self._aws = Aws(self._target, where)
         self._clock = SystemClock()
         self._changes = Changes()
+        self._last = LastRead(self._aws.where)
 
     async def read(self) -> PoolReport:
         at = self._clock.now()
         node_group = await self._node_group()
         groups = await self._groups(node_group)
         desired, has = node_group["scalingConfig"]["desiredSize"], counted(groups)
+        self._last.read(desired)
         since = self._changes.saw(desired, at)
         short = ""
         if has.held < desired:
@@ -73,8 +76,10 @@ class AwsEksProvider:
                 f"{self._aws.where}: {count} is outside its minSize {least} and maxSize {most};"
                 f" change these, or the pool's replicas in the rule file"
             )
-        if count == scaling["desiredSize"]:
+        desired = scaling["desiredSize"]
+        if count == desired:
             return
+        self._last.check(desired)
         at = self._clock.now()
         await self._aws.call(
             SERVICE,

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.aws.client import Aws, lacks, looked_at
+from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level
 from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
@@ -37,12 +38,14 @@ class AwsSageMakerProvider:
         where = f"SageMaker endpoint {self._target.endpoint}, variant {self._target.variant}"
         self._aws = Aws(self._target, where)
         self._clock = SystemClock()
+        self._last = LastRead(self._aws.where)
 
     async def read(self) -> PoolReport:
         at = self._clock.now()
         endpoint = await self._endpoint()
         variant = self._variant(endpoint)
         desired, current = variant["DesiredInstanceCount"], variant["CurrentInstanceCount"]
+        self._last.read(desired)
         status = endpoint["EndpointStatus"]
         if status not in SERVING | IDLE:
             raise lacks(self._aws.where, f"a status that is known here (it is {status})")
@@ -58,8 +61,10 @@ class AwsSageMakerProvider:
         )
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:  # noqa: ARG002  absolute counts; SageMaker cannot say which instances go
-        if count == self._variant(await self._endpoint())["DesiredInstanceCount"]:
+        desired = self._variant(await self._endpoint())["DesiredInstanceCount"]
+        if count == desired:
             return
+        self._last.check(desired)
         wanted = {"VariantName": self._target.variant, "DesiredInstanceCount": count}
         await self._aws.call(
             SERVICE,
