@@ -21,7 +21,7 @@ test-unit: $(STAMP)
 # Builds a real control plane, once a machine: Go and minutes. From then on `make test` uses it, too.
 test-kubernetes: $(STAMP)
 	$(BIN)/python -m testenv.kubernetes
-	$(BIN)/pytest -q tests/contract -k kubernetes
+	$(BIN)/pytest -q tests/contract -k "kubernetes or kuberay"
 
 # The pure packages have no branch that tests/unit and tests/property leave out.
 PURE := */model/*,*/signals/*,*/forecasting/*,*/capacity/*,*/triggers/*,*/decision/*,*/simulation/*

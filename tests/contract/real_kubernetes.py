@@ -32,9 +32,9 @@ LABELS = {"app": "chat"}
 BUILT_IN = ("Deployment", "StatefulSet", "ReplicaSet")
 
 
-def documented_rules() -> list[Json]:
+def documented_rules(page: Path = PAGE) -> list[Json]:
     """The rules of the role that the docs say is enough."""
-    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)
     found = [one for block in blocks for one in YAML(typ="safe").load_all(block)]
     (role,) = [one for one in found if isinstance(one, dict) and one.get("kind") == "Role"]
     return [dict(rule) for rule in role["rules"]]

@@ -15,7 +15,10 @@ LWS = "leaderworkerset.sigs.k8s.io"
 FLEET = {"apiVersion": "example.com/v1", "plural": "fleets"}
 
 
-def definition(group: str, kind: str, plural: str, scale: dict[str, str], served: str = "v1"):
+def definition(
+    group: str, kind: str, plural: str, scale: dict[str, str] | None, served: str = "v1"
+):
+    """Without a scale subresource where `scale` is None."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {
         "name": served,
@@ -27,7 +30,7 @@ def definition(group: str, kind: str, plural: str, scale: dict[str, str], served
                 "properties": {"spec": anything, "status": anything},
             }
         },
-        "subresources": {"status": {}, "scale": scale},
+        "subresources": {"status": {}, **({} if scale is None else {"scale": scale})},
     }
     names = {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"}
     return {

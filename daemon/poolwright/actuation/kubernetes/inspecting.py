@@ -1,6 +1,6 @@
 """What `check --live` finds of an object: what the role lacks, and who else sets the count."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -56,16 +56,22 @@ RIVALS: Final = (KEDA, HPA)
 
 async def inspect(api: Api, place: Place) -> list[Finding]:
     """Asks only: reviews of the own rights store nothing."""
-    findings: list[Finding] = []
-    # One after the other: nothing goes on in the background when one fails.
-    for right in _rights(place):
-        lacking = [verb for verb in right.verbs if not await _allowed(api, place, right, verb)]
-        if lacking:
-            findings.append(_told_lacking(place, right, lacking))
+    findings = await lacking(api, place, _rights(place))
     if not any(finding.level is Level.PROBLEM for finding in findings):
         findings.insert(0, Finding(Level.OK, f"{place} may be read and scaled"))
     for rival in RIVALS:
         findings += await _rivals(api, place, rival)
+    return findings
+
+
+async def lacking(api: Api, place: Place, rights: Iterable[Right]) -> list[Finding]:
+    """A finding for each right of which the credentials lack a verb."""
+    findings: list[Finding] = []
+    # One after the other: nothing goes on in the background when one fails.
+    for right in rights:
+        verbs = [verb for verb in right.verbs if not await _allowed(api, place, right, verb)]
+        if verbs:
+            findings.append(_told_lacking(place, right, verbs))
     return findings
 
 
