@@ -120,7 +120,11 @@ class Controller:
         `short` are its words why replicas that were ordered do not come.
         """
         told = ready + starting if desired is None else desired
-        self._reports.append(PoolReport(pool, at, told, ready, starting, terminating, short))
+        self.reported(PoolReport(pool, at, told, ready, starting, terminating, short))
+
+    def reported(self, report: PoolReport) -> None:
+        """The same, where the caller has it as a report."""
+        self._reports.append(report)
 
     def acted(self, action: ActionReport) -> None:
         """How an action went, where the caller knows (refused, given up, done, confirmed)."""

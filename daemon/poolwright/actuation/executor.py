@@ -105,9 +105,8 @@ class Executor:
         if lane.patience_left_s(self._clock.monotonic()):
             return None
         try:
-            report = await bounded(lane.provider.read(), call_timeout_real_s(self._clock))
+            report = await self._ask(lane, lane.provider)
         except CallError as error:
-            lane.heed(error, self._clock.monotonic())
             self.failed_reads[pool, error.kind] += 1
             before = self.unread.get(pool)
             if before is None or before.kind != error.kind:
@@ -294,13 +293,12 @@ class Executor:
 
     async def _confirm(self, lane: Lane, action: Action) -> None:
         loop = asyncio.get_running_loop()
-        limit = call_timeout_real_s(self._clock)
         poll_s = self._settings.report_interval_s / CONFIRM_POLLS
         poll = max(self._clock.real_seconds(poll_s), POLL_REAL_FLOOR_S)
         deadline = loop.time() + self._clock.real_seconds(self._settings.confirm_timeout_s)
         while True:
             # Failures to read are waited out: the order has been accepted.
-            report = await self._read_patiently(lane, action.provider, limit)
+            report = await self._read_patiently(lane, action.provider)
             if report is not None and _settled(report, action.decision):
                 await self._end(action, ActionStatus.CONFIRMED)
                 return
@@ -317,16 +315,20 @@ class Executor:
                 return
             await self._pause(lane, poll)
 
-    async def _read_patiently(
-        self, lane: Lane, provider: Provider, limit_real_s: float
-    ) -> PoolReport | None:
+    async def _read_patiently(self, lane: Lane, provider: Provider) -> PoolReport | None:
         if lane.patience_left_s(self._clock.monotonic()):
             return None
+        with contextlib.suppress(CallError):
+            return await self._ask(lane, provider)
+        return None
+
+    async def _ask(self, lane: Lane, provider: Provider) -> PoolReport:
+        """A read that is no attempt of an action: the circuit does not learn from it."""
         try:
-            return await bounded(provider.read(), limit_real_s)
+            return await bounded(provider.read(), call_timeout_real_s(self._clock))
         except CallError as error:
             lane.heed(error, self._clock.monotonic())
-            return None
+            raise
 
     # --- telling ---------------------------------------------------------------------------
 

@@ -49,11 +49,4 @@ class Driver:
         for pool in self._service.pools:
             report = self._orders.read(pool.name, at)
             if report is not None:
-                self._controller.report(
-                    report.pool,
-                    at=at,
-                    ready=report.ready,
-                    starting=report.starting,
-                    desired=report.desired,
-                    terminating=report.terminating,
-                )
+                self._controller.reported(replace(report, at=at))

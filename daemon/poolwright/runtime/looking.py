@@ -150,14 +150,6 @@ def _decided(rules: RuleSet, looks: Iterable[Look], now: float) -> Mapping[str, 
     controller = Controller(rules)
     reports: Sequence[PoolReport] = [x.report for x in looks if x.report is not None]
     for report in reports:
-        controller.report(
-            report.pool,
-            at=now,
-            ready=report.ready,
-            starting=report.starting,
-            desired=report.desired,
-            terminating=report.terminating,
-            short=report.short,
-        )
+        controller.reported(replace(report, at=now))
     read = {report.pool for report in reports}
     return {made.pool: made for made in controller.decide(now) if made.pool in read}

@@ -21,9 +21,10 @@ from poolwright.actuation.aws.groups import (
     weight,
     why_short,
 )
-from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
-from poolwright.actuation.provider import Finding, Invalid, Level
+from poolwright.actuation.bounds import refuse_outside
+from poolwright.actuation.last_read import LastRead
+from poolwright.actuation.provider import Finding, Level
 from poolwright.actuation.targets.aws_autoscaling import AwsAutoScalingTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
@@ -71,11 +72,7 @@ class AwsAutoScalingProvider:
     ) -> None:
         group = await self._group()
         least, most = group["MinSize"], group["MaxSize"]
-        if not least <= count <= most:
-            raise Invalid(
-                f"{self._aws.where}: {count} is outside its MinSize {least} and MaxSize {most};"
-                f" change these, or the pool's replicas in the rule file"
-            )
+        refuse_outside(self._aws.where, count, ("MinSize", least), ("MaxSize", most))
         desired = group["DesiredCapacity"]
         if count == desired:
             return

@@ -16,9 +16,10 @@ from poolwright.actuation.aws.groups import (
     outside_bounds,
     why_short,
 )
-from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
-from poolwright.actuation.provider import Finding, Gone, Invalid, Level
+from poolwright.actuation.bounds import refuse_outside
+from poolwright.actuation.last_read import LastRead
+from poolwright.actuation.provider import Finding, Gone, Level
 from poolwright.actuation.targets.aws_eks import AwsEksTarget
 from poolwright.clock import SystemClock
 from poolwright.model.pool import PoolReport
@@ -71,11 +72,7 @@ class AwsEksProvider:
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:  # noqa: ARG002  EKS cannot say which nodes go
         scaling = (await self._node_group())["scalingConfig"]
         least, most = scaling["minSize"], scaling["maxSize"]
-        if not least <= count <= most:
-            raise Invalid(
-                f"{self._aws.where}: {count} is outside its minSize {least} and maxSize {most};"
-                f" change these, or the pool's replicas in the rule file"
-            )
+        refuse_outside(self._aws.where, count, ("minSize", least), ("maxSize", most))
         desired = scaling["desiredSize"]
         if count == desired:
             return

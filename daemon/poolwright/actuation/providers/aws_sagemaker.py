@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from poolwright.actuation.answers import SHOWN
 from poolwright.actuation.aws.client import Aws, lacks, looked_at
-from poolwright.actuation.aws.last_read import LastRead
 from poolwright.actuation.aws.permissions import permissions
+from poolwright.actuation.last_read import LastRead
 from poolwright.actuation.provider import Finding, Gone, Invalid, Level
 from poolwright.actuation.targets.aws_sagemaker import AwsSageMakerTarget
 from poolwright.clock import SystemClock

@@ -12,7 +12,8 @@ from poolwright.actuation.azure.findings import SETS, allowed, autoscaler, targe
 from poolwright.actuation.azure.instances import failure, sorted_out
 from poolwright.actuation.azure.login import azure_login
 from poolwright.actuation.azure.meanings import HINTS, explain, told
-from poolwright.actuation.provider import CallError, Conflict, Finding, Invalid, Level, NoCapacity
+from poolwright.actuation.last_read import LastRead
+from poolwright.actuation.provider import CallError, Finding, Invalid, Level, NoCapacity
 from poolwright.actuation.rest import Body, Rest
 from poolwright.actuation.targets.azure_scale_set import AzureScaleSetTarget
 from poolwright.actuation.tokens import Tokens
@@ -46,15 +47,15 @@ class AzureScaleSetProvider:
             explain=explain,
             hints=HINTS,
         )
-        self._told: int | None = None
-        """The capacity that was read last; None: not since the last order."""
+        self._last = LastRead(self._where)
         self._operation = ""
         """Where to ask what became of the last order; '' when that is known to be well."""
 
     async def read(self) -> PoolReport:
         last_order = self._operation
         scale_set = await self._get()
-        self._told = capacity = self._capacity(scale_set)
+        capacity = self._capacity(scale_set)
+        self._last.read(capacity)
         found = sorted_out(await self._instances(scale_set))
         failed = scale_set["properties"].get("provisioningState") == "Failed"
         # Azure makes up for none that are missing from a set that has failed.
@@ -78,14 +79,11 @@ class AzureScaleSetProvider:
         )
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:  # noqa: ARG002  absolute counts; the set's scale-in policy says who goes
-        last, self._told = self._told, None
         scale_set = await self._get()
         capacity = self._capacity(scale_set)
         if capacity == count:
             return
-        if last is not None and capacity != last:
-            said = f"its capacity was {last}, is {capacity}"
-            raise Conflict(f"{self._where}: {said}; somebody else set it")
+        self._last.check(capacity)
         reply = await self._arm.call(
             "PATCH",
             self._set,

@@ -13,6 +13,7 @@ from typing import Final
 from poolwright.actuation.google.instances import concerns_growth, is_wanted, sorted_out
 from poolwright.actuation.google.login import google_login
 from poolwright.actuation.google.meanings import HINTS, epoch_s, explain, refused, told
+from poolwright.actuation.last_read import LastRead
 from poolwright.actuation.provider import CallError, Conflict, Finding, Invalid, Level, Unreachable
 from poolwright.actuation.rest import Body, Rest
 from poolwright.actuation.targets.gcp_instance_group import GcpInstanceGroupTarget
@@ -46,8 +47,7 @@ class GcpInstanceGroupProvider:
         self._group = f"{self._place}/instanceGroupManagers/{target.name}"
         self._compute = self._rest(target.endpoint)
         self._permissions = self._rest(target.permissions_endpoint)
-        self._told: int | None = None
-        """The size that was read last; None: not since the last order."""
+        self._last = LastRead(self._where)
         self._ordered_at = 0.0
 
     def _rest(self, endpoint: str) -> Rest:
@@ -56,7 +56,8 @@ class GcpInstanceGroupProvider:
         )
 
     async def read(self) -> PoolReport:
-        self._told = size = await self._size()
+        size = await self._size()
+        self._last.read(size)
         found = sorted_out(await self._listed("POST", "listManagedInstances", "managedInstances"))
         return PoolReport(
             self._pool,
@@ -70,12 +71,10 @@ class GcpInstanceGroupProvider:
         )
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:
-        last, self._told = self._told, None
         size = await self._size()
         if size == count:
             return
-        if last is not None and size != last:
-            raise Conflict(f"{self._where}: its size was {last}, is {size}; somebody else set it")
+        self._last.check(size)
         self._ordered_at = self._clock.now()
         if not await self._deletes(drain, size - count, key):
             await self._order("resize", key, {"size": str(count)})

@@ -7,10 +7,12 @@ writes into the object's status conflicts with it, too: then the count is looked
 from collections.abc import Sequence
 from typing import Any, Final
 
+from poolwright.actuation.bounds import refuse_outside
 from poolwright.actuation.kubernetes.api import Api, Json
 from poolwright.actuation.kubernetes.following import Place
 from poolwright.actuation.kubernetes.inspecting import Right, lacking
 from poolwright.actuation.kubernetes.pods import counted, pod_of, why_unplaced
+from poolwright.actuation.last_read import LastRead
 from poolwright.actuation.provider import Conflict, Finding, Gone, Invalid, Level, Unreachable
 from poolwright.actuation.targets.kuberay import KubeRayTarget
 from poolwright.clock import SystemClock
@@ -43,12 +45,12 @@ class KubeRayProvider:
         )
         self._where = f"worker group {target.group} of {self._place}"
         self._api = Api(target.context, self._where, self._clock)
-        self._told: int | None = None
-        """The count that was read last; None: not since the last order."""
+        self._last = LastRead(self._where)
 
     async def read(self) -> PoolReport:
         group = self._group(await self._api.get(self._place.path))
-        self._told = desired = _bounded(group)
+        desired = _bounded(group)
+        self._last.read(desired)
         found = await self._api.get(self._place.pods_path, labelSelector=self._place.pods)
         try:
             pods = [pod_of(raw) for raw in found["items"]]
@@ -69,27 +71,22 @@ class KubeRayProvider:
         )
 
     async def set_replicas(self, count: int, *, key: str, drain: Sequence[str] = ()) -> None:  # noqa: ARG002  absolute counts; KubeRay chooses which workers go
-        last, self._told = self._told, None
         for left in reversed(range(WRITES)):
             cluster = await self._api.get(self._place.path)
             group = self._group(cluster)
             found = _bounded(group)
             if found == count:
                 return
-            if last is not None and found != last:
-                raise Conflict(f"{self._where}: it was {last}, is {found}; somebody else set it")
+            self._last.check(found)
             least, most = _bounds(group)
-            if not least <= count <= most:
-                raise Invalid(
-                    f"{self._where}: {count} is outside its minReplicas {least} and maxReplicas "
-                    f"{most}; change these, or the pool's replicas in the rule file"
-                )
+            refuse_outside(self._where, count, ("minReplicas", least), ("maxReplicas", most))
             group["replicas"] = count
             try:
                 await self._api.put(self._place.path, cluster)
             except Conflict:
                 if not left:
                     raise
+                self._last.read(found)
             else:
                 return
 

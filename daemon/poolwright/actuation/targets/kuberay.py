@@ -1,12 +1,12 @@
 """Which worker group of which RayCluster a pool is."""
 
 from collections.abc import Hashable
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import BeforeValidator, Field
 from typing_extensions import override
 
-from poolwright.actuation.target import Needs, Target, Text, duration_s
+from poolwright.actuation.kubernetes.waiting import AWAIT_NODES_S, AwaitNodes
+from poolwright.actuation.target import Needs, Target, Text
 
 
 class KubeRayTarget(Target):
@@ -26,8 +26,7 @@ class KubeRayTarget(Target):
     """Its `groupName`."""
     context: Text | None = None
     """Of the kubeconfig."""
-    await_nodes: Annotated[float, BeforeValidator(duration_s), Field(le=3600)] = 300.0
-    """So long, in seconds, a pod may lack a node before the pool is short: clusters add nodes."""
+    await_nodes: AwaitNodes = AWAIT_NODES_S
 
     @override
     def identity(self, service: str, pool: str) -> Hashable:

@@ -1,12 +1,13 @@
 """Which Kubernetes object a pool is: of a usual kind, or of any that has a scale subresource."""
 
 from collections.abc import Hashable, Mapping
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from typing_extensions import override
 
-from poolwright.actuation.target import Needs, Target, TargetError, Text, duration_s
+from poolwright.actuation.kubernetes.waiting import AWAIT_NODES_S, AwaitNodes
+from poolwright.actuation.target import Needs, Target, TargetError, Text
 
 KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     "Deployment": ("apps/v1", "deployments"),
@@ -44,8 +45,7 @@ class KubernetesTarget(Target):
     name: Text
     context: Text | None = None
     """Of the kubeconfig."""
-    await_nodes: Annotated[float, BeforeValidator(duration_s), Field(le=3600)] = 300.0
-    """So long, in seconds, a pod may lack a node before the pool is short: clusters add nodes."""
+    await_nodes: AwaitNodes = AWAIT_NODES_S
 
     @field_validator("kind")
     @classmethod

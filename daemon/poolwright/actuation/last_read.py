@@ -1,10 +1,10 @@
-"""What an order to AWS rests on."""
+"""What an order rests on where the API has no precondition, or none for the count alone."""
 
 from poolwright.actuation.provider import Conflict
 
 
 class LastRead:
-    """The count that was read last, on which an order rests: AWS itself has no precondition."""
+    """The count that was read last."""
 
     def __init__(self, where: str) -> None:
         self._where = where
