@@ -15,7 +15,7 @@ from tests.contract.fake_azure import (
     Refusal,
     error,
 )
-from tests.contract.harness import Harness, rule
+from tests.contract.harness import Harness, refusing, rule
 
 from poolwright.actuation.provider import (
     Conflict,
@@ -88,12 +88,6 @@ async def harness_of(patch: pytest.MonkeyPatch, *, flexible: bool) -> AsyncItera
         async def settle(_: int) -> None:
             fake.settle()
 
-        def refusing(refusal: Refusal):
-            async def refuse() -> None:
-                fake.refusals.append(refusal)
-
-            return refuse
-
         yield Harness(
             made.provider,
             told,
@@ -101,6 +95,6 @@ async def harness_of(patch: pytest.MonkeyPatch, *, flexible: bool) -> AsyncItera
             remove=remove,
             proxy=made.proxy,
             writes=lambda request: request.startswith(b"PATCH "),
-            refusals={kind: refusing(refusal) for kind, refusal in REFUSALS.items()},
+            refusals=refusing(fake.refusals, REFUSALS),
             settle=settle,
         )

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from testenv.fault_proxy import FaultProxy, fault_proxy
 from tests.contract.fake_google import GROUP, PROJECT, FakeGoogle, Refusal
-from tests.contract.harness import Harness, rule
+from tests.contract.harness import Harness, refusing, rule
 
 from poolwright.actuation.provider import (
     Conflict,
@@ -108,12 +108,6 @@ async def harness_in(place: str, folder: Path, patch: pytest.MonkeyPatch) -> Asy
         async def settle(_: int) -> None:
             fake.settle()
 
-        def refusing(refusal: Refusal):
-            async def refuse() -> None:
-                fake.refusals.append(refusal)
-
-            return refuse
-
         yield Harness(
             made.provider,
             told,
@@ -121,6 +115,6 @@ async def harness_in(place: str, folder: Path, patch: pytest.MonkeyPatch) -> Asy
             remove=remove,
             proxy=made.proxy,
             writes=lambda request: b"/resize?" in request.partition(b"\r\n")[0],
-            refusals={error: refusing(refusal) for error, refusal in REFUSALS.items()},
+            refusals=refusing(fake.refusals, REFUSALS),
             settle=settle,
         )

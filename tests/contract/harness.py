@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 from testenv.fault_proxy import FaultProxy, Which
@@ -44,6 +44,9 @@ class Harness:
     """Returns when so many replicas are ready; None: the server has no replicas that get ready."""
 
 
+T = TypeVar("T")
+
+
 class Module(Protocol):
     """What a module of `tests/contract/harnesses`, named as the provider, has."""
 
@@ -51,6 +54,20 @@ class Module(Protocol):
         self, folder: Path, patch: pytest.MonkeyPatch
     ) -> AbstractAsyncContextManager[Harness]:
         """Starts what is needed or skips, saying what is missing and how to get it."""
+
+
+def refusing(
+    refusals: list[T], answers: Mapping[type[CallError], T]
+) -> dict[type[CallError], Refuse]:
+    """Of an imitation that keeps a list of what it answers instead of obeying."""
+
+    def once(answer: T) -> Refuse:
+        async def refuse() -> None:
+            refusals.append(answer)
+
+        return refuse
+
+    return {error: once(answer) for error, answer in answers.items()}
 
 
 def rule(provider: str, target: Mapping[str, object]) -> PoolRule:

@@ -1,13 +1,13 @@
 """The example of docs/providers.md: what is shown as a whole provider is held to the contract."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from testenv.fault_proxy import fault_proxy
 from tests.contract.documented import TOKEN, Acme, shown
-from tests.contract.harness import Harness, rule
+from tests.contract.harness import Harness, refusing, rule
 from tests.contract.simulated_plant import served
 
 from poolwright.actuation.provider import Conflict, Gone, Invalid, Unauthorised, Unreachable
@@ -31,12 +31,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
 
     async def settle(_: int) -> None: ...
 
-    def answering(status: int) -> Callable[[], Awaitable[None]]:
-        async def refuse() -> None:
-            acme.refusals.append(status)
-
-        return refuse
-
     async with served(acme.app()) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         async with fault_proxy(host, int(port)) as proxy:
@@ -50,7 +44,7 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 remove=remove,
                 proxy=proxy,
                 writes=lambda request: request.startswith(b"PUT "),
-                refusals={error: answering(status) for error, status in REFUSALS.items()},
+                refusals=refusing(acme.refusals, REFUSALS),
                 settle=settle,
                 rests_on_its_read=False,
             )

@@ -1,12 +1,12 @@
 """The http provider as rules/apis/wse-cloud.yaml has it, against a cloud that behaves so."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from testenv.fault_proxy import fault_proxy
-from tests.contract.harness import Harness, rule
+from tests.contract.harness import Harness, refusing, rule
 from tests.contract.simulated_plant import served
 from tests.contract.wse_cloud import KEY_ID, SYSTEM, WseCloud
 
@@ -78,12 +78,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
     async def settle(_: int) -> None:
         cloud.serve_all()
 
-    def answering(error: type[CallError]) -> Callable[[], Awaitable[None]]:
-        async def refuse() -> None:
-            cloud.refusals.append(ANSWERS[error])
-
-        return refuse
-
     async with served(cloud.app()) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         async with fault_proxy(host, int(port)) as proxy:
@@ -99,7 +93,7 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 refusals={
                     NoCapacity: sell_out,
                     Conflict: write_in_between,
-                    **{error: answering(error) for error in ANSWERS},
+                    **refusing(cloud.refusals, ANSWERS),
                 },
                 settle=settle,
             )

@@ -1,12 +1,12 @@
 """The http provider as rules/apis/nomad.yaml has it, against an imitation of Nomad's scale API."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from testenv.fault_proxy import fault_proxy
-from tests.contract.harness import Harness, rule
+from tests.contract.harness import Harness, refusing, rule
 from tests.contract.harnesses.http import described
 from tests.contract.imitated_nomad import ImitatedNomad
 from tests.contract.simulated_plant import served
@@ -41,12 +41,6 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
     async def settle(count: int) -> None:
         nomad.running = count
 
-    def answering(answer: tuple[int, str]) -> Callable[[], Awaitable[None]]:
-        async def refuse() -> None:
-            nomad.refusals.append(answer)
-
-        return refuse
-
     async with served(nomad.app()) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         async with fault_proxy(host, int(port)) as proxy:
@@ -60,7 +54,7 @@ async def harness(folder: Path, patch: pytest.MonkeyPatch) -> AsyncIterator[Harn
                 remove=remove,
                 proxy=proxy,
                 writes=lambda request: request.startswith(b"POST "),
-                refusals={error: answering(answer) for error, answer in ANSWERS.items()},
+                refusals=refusing(nomad.refusals, ANSWERS),
                 settle=settle,
                 rests_on_its_read=False,
             )
