@@ -65,6 +65,8 @@ class FaultProxy:
     fault: Fault | None = None
     requests: list[bytes] = field(default_factory=list)
     """All that came, also those that never reached the server."""
+    came_at: list[float] = field(default_factory=list)
+    """When each of them came, in the loop's seconds."""
     struck: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a fault has struck; tests clear it."""
 
@@ -141,6 +143,7 @@ async def _requests(proxy: FaultProxy, way: _Way) -> None:
         while True:
             request = await _request(way.client)
             proxy.requests.append(request)
+            proxy.came_at.append(asyncio.get_running_loop().time())
             fault = proxy.fault
             if fault is not None and fault.only(request):
                 goes_on = await _strike(way, fault, proxy.struck)
