@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.unit.capacity_bench import ACCELERATOR, RULES
 
-from poolwright.capacity.assessing import assess
+from poolwright.capacity.assessing import _growth, assess
 from poolwright.capacity.carrying import Carrying
 from poolwright.capacity.demand import PRIOR_OUTPUT_TOKENS, Demand
 from poolwright.capacity.feed import feed
@@ -140,17 +140,19 @@ def test_gauges_of_a_replica_are_the_newest_and_grow_old() -> None:
     assert pool.waiting(AT + 40) is None
 
 
-def test_the_batch_is_as_large_as_it_is_while_others_wait() -> None:
+def test_the_batch_is_as_large_as_it_is_while_a_queue_stays() -> None:
     bench = Bench()
     pool = bench.of("chat").pools["gpu"]
-    bench.feed(gauge(AT, running=40))
-    assert pool.batch_cap is None
-    bench.feed(gauge(AT + 1, running=64, waiting=3))
-    assert pool.batch_cap == 64
-    bench.feed(gauge(AT + 2, running=128, waiting=3))
-    assert pool.batch_cap == 128
-    bench.feed(gauge(AT + 3, running=28, waiting=3))
-    assert pool.batch_cap == pytest.approx(126.0)
+    bench.feed(gauge(AT, running=64, waiting=3))
+    assert pool.batch.requests is None
+    bench.feed(*(gauge(AT + 5 * n, running=64, waiting=3) for n in range(1, 4)))
+    assert pool.batch.requests == 64
+    # The number of a replica with a queue is in use, and let go with its gauges.
+    assert pool.replicas() == {bench.names.find("r")}
+    bench.feed(gauge(AT - 5, running=99, waiting=0))
+    assert pool.batch.requests == 64
+    assert pool.waiting(AT + 200) is None
+    assert pool.replicas() == set()
 
 
 def test_what_missed_its_slo() -> None:
@@ -333,6 +335,29 @@ def test_before_a_forecast_a_need_is_carried_on_as_it_has_grown() -> None:
     # It has doubled in the last minute, and a start-up takes as long.
     assert growing.carried_on > 1.4 * growing.peak
     assert opened(lambda _: 6, seconds=500).carried_on is None
+
+
+def test_before_a_forecast_noise_is_no_growth_and_bursts_are() -> None:
+    noise = np.random.default_rng(1).poisson(6.0, 120)
+    assert opened(lambda second: int(noise[second])).carried_on < 1.05 * noisy_peak(noise)
+    burst = opened(lambda second: 30 if second < 2 or 90 <= second < 100 else 0)
+    assert burst.carried_on > 1.2 * burst.peak
+
+
+def test_of_two_decode_times_no_growth_is_told() -> None:
+    bench = Bench()
+    for second in range(50):
+        bench.feed(*[arrival(AT + second, input_tokens=1000)] * 3, at=AT + second)
+    past = Past(bench.of("chat").demand)
+    need = np.linspace(1.0, 2.0, past.seconds)
+    assert _growth(past, need, 5.0) == pytest.approx(1.0 / (past.seconds - 1))
+    assert _growth(past, need, 20.0) == 0.0
+
+
+def noisy_peak(per_s: np.ndarray) -> float:
+    found = opened(lambda second: int(per_s[second]))
+    assert found.peak is not None
+    return found.peak
 
 
 def test_a_mix_without_requests_has_no_mean_request() -> None:

@@ -162,6 +162,15 @@ def row(name: str, *found: Assessment, **inputs) -> list[str]:
     return [text for key, text in learned_rows(decided(*found, **inputs)) if key == name]
 
 
+def test_a_forecast_that_was_lowered_says_by_how_much() -> None:
+    said = "meet-slo: mean of 3 min 69%, mean of 15 min 31%"
+    skill = "the best model's loss is 17% below the naive one's"
+    assert row("forecast", replace(FOUND, lowered_by=0.26)) == [
+        f"{said}; 0.26 less than they say, as no more was felt; {skill}"
+    ]
+    assert row("forecast", replace(FOUND, lowered_by=0.04)) == [f"{said}; {skill}"]
+
+
 @pytest.mark.parametrize(
     ("factor", "words"),
     [

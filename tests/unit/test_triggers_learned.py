@@ -179,3 +179,11 @@ def test_hardly_more_than_there_is_must_last_before_one_more_is_ordered() -> Non
     # What the plan over pools counts is no noise.
     planned = Share({"chat": 1.0}, 8, "cheapest with eight")
     assert ask(SLO, slightly, at=0.0, current=7, share=planned)[0].replicas == 8
+
+
+@pytest.mark.parametrize(
+    ("upper", "current", "wanted"),
+    [(1.04, 2, 1), (1.06, 2, 2), (1.94, 3, 2), (1.96, 3, 3), (5.74, 7, 6), (5.76, 7, 7)],
+)
+def test_a_count_is_given_up_where_a_tenth_more_would_do_too(upper, current, wanted) -> None:
+    assert ask(SLO, replace(FOUND, upper=upper), current=current)[0].replicas == wanted

@@ -18,6 +18,8 @@ from poolwright.model.sample import Bools, Floats
 LEVEL_S: Final = 120
 SUSTAINED_S: Final = 300
 LEAST_TREND_S: Final = 30
+BURSTY: Final = 0.5
+"""Share of its mean by which a need strays from a line where it comes in bursts."""
 REACTION_S: Final = 10.0
 """From a need to an order: a block, a tick and the provider's answer."""
 
@@ -47,7 +49,7 @@ def assess(
         question.objective,
         input_tokens=inputs,
         output_tokens=outputs,
-        max_batch=min((c for c in (declared, pool.batch_cap) if c is not None), default=None),
+        max_batch=min((c for c in (declared, pool.batch.requests) if c is not None), default=None),
     )
     replicas = past.needs(shares, speed, load)
     modelled, needed = replicas.at_once, replicas.felt
@@ -101,6 +103,7 @@ def assess(
         input_tokens=inputs if requests else None,
         output_tokens=outputs if requests else None,
         early_miss_rate=pool.early_miss_rate,
+        lowered_by=None if found is None else found.lowered_by,
     )
 
 
@@ -111,13 +114,26 @@ def _mean(modelled: Floats, known: Bools, last: int) -> float:
 
 
 def _growth(past: Past, modelled: Floats, decode_s: float) -> float:
-    """Replicas a second by which the need has been growing; 0 where it falls, or is too young."""
+    """Replicas a second by which the need has been growing; 0 where it falls, or is too young.
+
+    Of a steady need it is what is left a standard error below: over few minutes the slope of noise
+    is not small. Bursts have no such error, and the next may well carry on.
+    """
     known = past.known.copy()
     known[: math.ceil(past.opening_s(past.seconds, decode_s))] = False
     at = np.flatnonzero(known).astype(np.float64)
     if len(at) < LEAST_TREND_S:
         return 0.0
-    return max(0.0, float(np.polyfit(at, modelled[known], 1)[0]))
+    need = modelled[known]
+    slope, start = np.polyfit(at, need, 1)
+    strays = math.sqrt(float(np.square(need - (slope * at + start)).mean()))
+    if strays < BURSTY * float(need.mean()):
+        # What comes within one decode time shares its batch: seconds are not independent.
+        independent = len(at) / max(decode_s, BLOCK_S)
+        if independent <= 2.0:
+            return 0.0
+        slope -= strays / math.sqrt(independent - 2.0) / float(at.std())
+    return max(0.0, float(slope))
 
 
 def _capacity(

@@ -35,7 +35,7 @@ BEARABLE: Final = 0.7
 """Share of the allowed misses that is aimed at."""
 STEPS: Final = 40
 TESTED_REQUESTS: Final = 100.0
-TRIAL: Final = 0.25
+TRIAL: Final = 0.5
 """How much heavier than was tested the replicas may be loaded at once."""
 LEAST_REQUESTS: Final = 300.0
 MEMORY_S: Final = 600.0

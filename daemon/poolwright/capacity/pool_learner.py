@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from poolwright.capacity import narrow
+from poolwright.capacity.batch import BatchLimit
 from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.comparing import named
 from poolwright.capacity.drift import Drift
@@ -17,7 +18,6 @@ from poolwright.capacity.startup import StartupTimes
 from poolwright.model.names import NameTable
 from poolwright.model.rule import ClassRule, PoolRule
 from poolwright.model.sample import Bools, Floats, Index, ReplicaBatch, RequestBatch
-from poolwright.signals.statistics import percentile
 
 READY_S: Final = 1200
 """How long back ready replicas and needs are known, for requests that ended since."""
@@ -32,8 +32,8 @@ LATENT: Final = 0.9
 class PoolLearner:
     """What is learned of one pool."""
 
-    __slots__ = ("batch_cap", "calibration", "drift", "early_ended", "early_missed", "ended",
-                 "felt", "felt_at", "gauges", "grown_at", "leading", "outcomes", "paces", "ready",
+    __slots__ = ("batch", "calibration", "drift", "early_ended", "early_missed", "ended", "felt",
+                 "felt_at", "gauges", "grown_at", "leading", "outcomes", "paces", "ready",
                  "ready_at", "refitted_at", "short", "speed", "startups",
                  "strictest")  # fmt: skip
 
@@ -43,8 +43,7 @@ class PoolLearner:
         self.startups = StartupTimes()
         self.drift = Drift()
         self.paces = Paces()
-        self.batch_cap: float | None = None
-        """Requests that run on a replica while others wait; None while none waited."""
+        self.batch = BatchLimit()
         self.gauges: dict[int, tuple[float, float, float]] = {}
         """By replica: when it last reported, running, waiting."""
         self.ready = narrow.zeros(READY_S)
@@ -80,15 +79,13 @@ class PoolLearner:
             known = self.gauges.get(replica)
             if known is None or at >= known[0]:
                 self.gauges[replica] = (at, runs, waits)
-        full = running[(waiting >= 1.0) & (running >= 1.0)]
-        if len(full):
-            seen = percentile(full.tolist(), 75.0)
-            cap = self.batch_cap
-            self.batch_cap = seen if cap is None else max(seen, cap + 0.02 * (seen - cap))
+                self.batch.observe(replica, at, runs, waits)
 
     def replicas(self) -> set[int]:
         """The numbers of those that something is known of."""
-        return self.speed.replicas() | set(self.gauges) | set(self.paces.slow)
+        return (
+            self.speed.replicas() | set(self.gauges) | set(self.paces.slow) | self.batch.replicas()
+        )
 
     def note_ready(self, at: float, ready: int) -> None:
         """Keeps how many are ready, for the seconds since it was last told too."""
@@ -134,6 +131,7 @@ class PoolLearner:
     def waiting(self, at: float) -> float | None:
         """Requests that wait now, by the replicas that reported lately; None where none says."""
         self.gauges = {r: g for r, g in self.gauges.items() if at - g[0] <= FRESH_S}
+        self.batch.forget(at)
         counts = [waits for _, _, waits in self.gauges.values() if not math.isnan(waits)]
         return sum(counts) if counts else None
 

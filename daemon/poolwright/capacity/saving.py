@@ -7,6 +7,7 @@ import numpy as np
 
 from poolwright.capacity import narrow
 from poolwright.capacity.advantage import Holding
+from poolwright.capacity.batch import BatchLimit
 from poolwright.capacity.calibration import OF_ALL, Calibration
 from poolwright.capacity.demand import AHEAD_S, HISTORY_S, RING_S, ClassDemand, Demand
 from poolwright.capacity.drift import Drift
@@ -20,14 +21,17 @@ from poolwright.capacity.startup import StartupTimes
 from poolwright.forecasting.season import Season
 from poolwright.model.sample import Bools, Floats
 
-FORMAT: Final = 4
+FORMAT: Final = 5
+BATCH_OF_MOMENTS: Final = 4
+"""The format before: it took whoever waits for a sign of a full batch, so that is learned anew."""
 WIDE: Final = 3
-"""The format before: floats throughout, and a row of six for each request of the regression."""
+"""That before: floats throughout, and a row of six for each request of the regression."""
 WITHOUT_ASKED_SINCE: Final = 2
 """That before: its demand did not say when the first request came."""
 KINDS: Final = {
     kind.__name__: kind
     for kind in (
+        BatchLimit,
         Calibration,
         ClassDemand,
         Demand,
@@ -56,7 +60,7 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
     Raises msgspec.ValidationError for another format.
     """
     written, *parts = msgspec.msgpack.decode(data, strict=False)
-    if written not in {FORMAT, WIDE, WITHOUT_ASKED_SINCE}:
+    if written not in {FORMAT, BATCH_OF_MOMENTS, WIDE, WITHOUT_ASKED_SINCE}:
         msg = f"learned values of format {written}, this version reads 2 to {FORMAT}"
         raise msgspec.ValidationError(msg)
     demand, pools, holdings, block = parts
@@ -70,7 +74,7 @@ def load_learner(learner: ServiceLearner, data: bytes) -> None:
     }
     learner.planner.holdings = _value(holdings)
     learner.block = msgspec.msgpack.decode(block, type=Block)
-    if written != FORMAT:
+    if written in {WIDE, WITHOUT_ASKED_SINCE}:
         asked = {found.request_class for found in learner.block.assessed.values()}
         _narrow(learner, asked.pop() if len(asked) == 1 else OF_ALL)
 

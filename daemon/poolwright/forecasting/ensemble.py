@@ -10,11 +10,13 @@ nothing of this service gets no say.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
-from poolwright.model.sample import Floats, Index
+from poolwright.forecasting.ceiling import Ceiling
+from poolwright.forecasting.residuals import Residuals
+from poolwright.model.sample import Floats
 
 LEAST_RESIDUALS: Final = 18
 """Fewer are no sample of a tail: no forecast."""
@@ -24,8 +26,6 @@ RARITY: Final = 1.5
 """How far beyond n peaks the next may go, as a share of the margin: EXCEEDANCE/(1 + n)^RARITY. Of
 exchangeable peaks it is the largest with probability 1/(n + 1), and by less the more were seen."""
 NEGLIGIBLE: Final = 1e-3
-SORTED: Final = 0.25
-"""Share of the residuals that is sorted at first; it holds the quantiles of nearly all SLOs."""
 SHARPNESS: Final = 12.0
 """How fast a model's weight falls with its loss, relative to the best."""
 
@@ -42,6 +42,8 @@ class Forecast:
     """The median-like middle: the weighted point forecasts."""
     residuals: int
     models: Mapping[str, tuple[float, float, float]]
+    lowered_by: float = 0.0
+    """What of the models' forecast was left out, as it is beyond what requests felt."""
 
     @property
     def skill(self) -> float:
@@ -71,51 +73,6 @@ def forecast(
 
 
 @dataclass(frozen=True, slots=True)
-class Residuals:
-    """By what the truth exceeded what a model expected, and the weight of each, above 0.
-
-    Only the largest are sorted: wanted are high quantiles.
-    """
-
-    values: Floats
-    weights: Floats
-    weight: float
-    """Of all."""
-    top: Index
-    """Places of the largest, those first."""
-    above: Floats
-    """The weight of the 0, 1, … largest."""
-
-    @classmethod
-    def of(cls, values: Floats, weights: Floats, sorted_share: float = SORTED) -> Self:
-        most = math.ceil(sorted_share * len(values))
-        top = np.argpartition(values, -most)[-most:]
-        top = top[np.argsort(values[top])[::-1]]
-        above = np.zeros(most + 1)
-        np.cumsum(weights[top], out=above[1:])
-        return cls(values, weights, float(weights.sum()), top, above)
-
-    def quantile(self, quantile: float) -> float:
-        """Upper weighted quantile with the finite-sample correction of conformal prediction.
-
-        A further observation counts as infinitely large (Vovk et al. 2005); where that would make
-        the answer infinite, it is the largest value seen.
-        """
-        left = self.weight - quantile * (self.weight + self.weight / len(self.values))
-        if self.above[-1] <= left and len(self.top) < len(self.values):
-            return Residuals.of(self.values, self.weights, 1.0).quantile(quantile)
-        place = int(self.above.searchsorted(left, "right")) - 1
-        return float(self.values[self.top[min(max(place, 0), len(self.top) - 1)]])
-
-    def loss(self, quantile: float, margin: float) -> float:
-        """Mean pinball loss of a forecast that adds this margin."""
-        over = self.values - margin
-        lost = np.maximum(quantile * over, (quantile - 1.0) * over)
-        lost *= self.weights
-        return float(lost.sum() / self.weight)
-
-
-@dataclass(frozen=True, slots=True)
 class Backtest:
     """What each model would have said of the past, for forecasts at any quantile."""
 
@@ -128,6 +85,7 @@ class Backtest:
     """Below which losses do not differ."""
     count: int
     """Blocks."""
+    ceiling: Ceiling | None
 
     def forecast(self, quantile: float) -> Forecast:
         """Of what is `horizon` blocks ahead."""
@@ -142,11 +100,16 @@ class Backtest:
             for name, (_, loss) in results.items()
         }
         total = sum(share.values())
+        told = max(0.0, sum(share[n] * value for n, (value, _) in results.items()) / total)
+        value = told
+        if self.ceiling is not None:
+            value = self.ceiling.lowered(told, quantile, self.surprise)
         return Forecast(
-            value=max(0.0, sum(share[n] * value for n, (value, _) in results.items()) / total),
+            value=value,
             expected=sum(share[n] * self.points[n] for n in results) / total,
             residuals=self.count,
             models={n: (value, loss, share[n] / total) for n, (value, loss) in results.items()},
+            lowered_by=told - value,
         )
 
 
@@ -162,6 +125,7 @@ def backtest(
     count = len(values) - horizon
     if count < LEAST_RESIDUALS:
         return None
+    ceiling = Ceiling.of(values, truths, weights, horizon)
     age = np.arange(count)[::-1]
     truths, weight = (
         truths[horizon:],
@@ -189,7 +153,7 @@ def backtest(
         points[name] = float(expected[-1])
     floor = 1e-3 * max(float((truth * w).sum() / w.sum()), 1e-6)
     surprise = EXCEEDANCE / (1.0 + episodes(values)) ** RARITY
-    return Backtest(residuals, points, surprise, floor, count)
+    return Backtest(residuals, points, surprise, floor, count, ceiling)
 
 
 def episodes(values: Floats) -> int:

@@ -105,6 +105,9 @@ class Assessment:
     early_miss_rate: float | None = None
     """Before anything is learned: share of the requests that missed their SLO with the replicas
     that are ready. None once it is learned, and while too few have ended."""
+    lowered_by: float | None = None
+    """What the models foretold above `upper`, beyond what the hour's requests felt. None without a
+    forecast, and in older records."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ MODELS = {
 }
 LEAST_WEIGHT = 0.01
 """Models with a smaller say are not named."""
+LEAST_TOLD = 0.05
+"""Replicas; less of them is not worth a word."""
 MEASURED_STARTUPS = 5
 """With fewer of them the declared time counts as one of them."""
 
@@ -213,12 +215,17 @@ def _forecasts(decision: Decision) -> Iterator[Row]:
     agreeing: dict[str, list[Assessment]] = {}
     for found in decision.inputs.assessments:
         if found.models:
-            agreeing.setdefault(_models(found.models), []).append(found)
+            agreeing.setdefault(_models(found.models) + _lowered(found), []).append(found)
     for models, group in agreeing.items():
         names = [found.trigger for found in group]
         # A forecast trigger's own sentence has the loss.
         skill = "" if told.intersection(names) else f"; {_skill(group[0])}"
         yield "forecast", f"{', '.join(names)}: {models}{skill}"
+
+
+def _lowered(found: Assessment) -> str:
+    by = found.lowered_by or 0.0
+    return f"; {replicas(by)} less than they say, as no more was felt" if by >= LEAST_TOLD else ""
 
 
 def _models(models: Mapping[str, ModelForecast]) -> str:

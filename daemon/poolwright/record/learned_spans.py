@@ -51,6 +51,7 @@ def _forecast(found: Assessment) -> Attributes:
             f"{FORECAST}.quantile": found.quantile,
             f"{FORECAST}.expected_replicas": found.expected,
             f"{FORECAST}.upper_replicas": found.upper,
+            f"{FORECAST}.lowered_replicas": found.lowered_by,
             f"{FORECAST}.history_s": found.history_s,
             f"{FORECAST}.skill": found.skill,
             f"{FORECAST}.need_replicas": found.need,

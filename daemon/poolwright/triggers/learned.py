@@ -23,7 +23,9 @@ SLACK: Final = 0.15
 EARNED_SKILL: Final = 0.05
 LOST_SKILL: Final = 0.0
 HYSTERESIS: Final = 0.4
-"""By so many replicas the need must be below a count before a larger one is given up."""
+HYSTERESIS_SHARE: Final = 0.1
+"""By so many replicas the need must be below a count before a larger one is given up, but by no
+more than such a share of that count: a whole replica of two is not to be kept for a trifle."""
 REGRETTED: Final = 0.9
 """By so many where the last one that was given up was wanted back."""
 
@@ -61,7 +63,8 @@ def slo(
         # Below what was ever tried, one step at a time: the model may be wrong there.
         careful = _ceil(found.upper / min(1.0, found.capacity.tested + TRIAL))
         # Nor down and up again where the need hovers around a whole number.
-        sure, surer = (_ceil(found.upper + more + backlog) for more in (HYSTERESIS, REGRETTED))
+        margin = min(HYSTERESIS, HYSTERESIS_SHARE * replicas)
+        sure, surer = (_ceil(found.upper + more + backlog) for more in (margin, REGRETTED))
         least = max(replicas, min(max(careful, sure), current))
         replicas = max(least, min(surer, current)) if regretted else least
         detail = (
