@@ -20,12 +20,12 @@ def limit(samples: Iterable[tuple[float, float]], *, every_s: float = EVERY_S) -
 
 
 def test_a_queue_that_stays_shows_the_limit() -> None:
-    queue = [(64.0, 3.0)] * 4
-    assert limit([(40.0, 0.0), *queue[:3]]).requests is None
+    queue = [(64.0, 3.0)] * 7
+    assert limit([(40.0, 0.0), *queue[:6]]).requests is None
     assert limit([(40.0, 0.0), *queue]).requests == 64.0
 
 
-@pytest.mark.parametrize(("every_s", "samples"), [(1.0, 16), (5.0, 4), (15.0, 4)])
+@pytest.mark.parametrize(("every_s", "samples"), [(1.0, 31), (5.0, 7), (15.0, 4)])
 def test_it_stays_so_many_samples_and_so_long(every_s: float, samples: int) -> None:
     assert limit([(64.0, 1.0)] * (samples - 1), every_s=every_s).requests is None
     assert limit([(64.0, 1.0)] * samples, every_s=every_s).requests == 64.0
@@ -40,32 +40,35 @@ def test_who_waits_for_an_iteration_is_no_queue(seed: int) -> None:
 
 
 def test_a_queue_behind_a_long_prompt_is_no_full_batch() -> None:
-    assert limit([(20.0, 0.0), *[(5.0, 9.0)] * 8]).requests is None
+    assert limit([(20.0, 0.0), *[(5.0, 9.0)] * 12]).requests is None
+    # Nor while more and more come to run, or fewer between.
+    assert limit([(float(n), 9.0) for n in range(2, 14)]).requests is None
+    assert limit([(13.0, 2.0), (8.0, 2.0)] * 12).requests is None
 
 
 def test_more_that_ran_disprove_a_limit() -> None:
-    found = limit([(8.0, 2.0)] * 4)
+    found = limit([(8.0, 2.0)] * 7)
     assert found.requests == 8.0
-    found.observe(2, 30.0, 9.0, 0.0)
+    found.observe(2, 35.0, 9.0, 0.0)
     assert found.requests is None
 
 
 def test_a_limit_that_was_lowered_is_found_in_time() -> None:
-    found = limit([(128.0, 3.0)] * 4)
-    for number in range(4, 200):
+    found = limit([(128.0, 3.0)] * 7)
+    for number in range(7, 200):
         found.observe(1, number * EVERY_S, 64.0, 30.0)
     assert found.requests == pytest.approx(64.0, rel=0.05)
 
 
 def test_what_is_not_told_is_no_queue_and_no_batch() -> None:
-    assert limit([(nan, 3.0)] * 9).requests is None
-    assert limit([(0.0, 3.0)] * 9).requests is None
-    assert limit([(64.0, 3.0)] * 3 + [(64.0, nan)] + [(64.0, 3.0)] * 3).requests is None
+    assert limit([(nan, 3.0)] * 12).requests is None
+    assert limit([(0.0, 3.0)] * 12).requests is None
+    assert limit([(64.0, 3.0)] * 6 + [(64.0, nan)] + [(64.0, 3.0)] * 6).requests is None
 
 
 def test_a_silence_begins_it_anew() -> None:
-    found = limit([(64.0, 3.0)] * 3)
-    found.observe(1, 15.0 + GAP_S + 1.0, 64.0, 3.0)
+    found = limit([(64.0, 3.0)] * 6)
+    found.observe(1, 25.0 + GAP_S + 1.0, 64.0, 3.0)
     assert found.requests is None
     found.forget(200.0)
     assert found.replicas() == set()
@@ -73,9 +76,9 @@ def test_a_silence_begins_it_anew() -> None:
 
 def test_each_replica_has_its_own_queue() -> None:
     found = BatchLimit()
-    for number in range(4):
+    for number in range(8):
         found.observe(number, number * EVERY_S, 64.0, 3.0)
     assert found.requests is None
-    assert found.replicas() == {0, 1, 2, 3}
-    found.forget(3 * EVERY_S + GAP_S)
-    assert found.replicas() == {3}
+    assert found.replicas() == set(range(8))
+    found.forget(7 * EVERY_S + GAP_S)
+    assert found.replicas() == {7}

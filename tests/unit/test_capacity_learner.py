@@ -145,7 +145,7 @@ def test_the_batch_is_as_large_as_it_is_while_a_queue_stays() -> None:
     pool = bench.of("chat").pools["gpu"]
     bench.feed(gauge(AT, running=64, waiting=3))
     assert pool.batch.requests is None
-    bench.feed(*(gauge(AT + 5 * n, running=64, waiting=3) for n in range(1, 4)))
+    bench.feed(*(gauge(AT + 5 * n, running=64, waiting=3) for n in range(1, 7)))
     assert pool.batch.requests == 64
     # The number of a replica with a queue is in use, and let go with its gauges.
     assert pool.replicas() == {bench.names.find("r")}

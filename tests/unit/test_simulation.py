@@ -99,6 +99,16 @@ def test_waiting_requests_are_shared_by_the_replicas_that_serve_their_class():
     ]
 
 
+def test_who_was_taken_and_is_not_prefilled_yet_waits_as_engines_say():
+    p = plant(startup_jitter=0.0, prefill_base_s=4.0)
+    p.set_replicas("gpu", 1, at=0)
+    for _ in range(4):
+        p.submit(Arrival(299.0, "a", 10, 10_000))
+    samples = [e for e in p.advance(321.0) if e["type"] == "replica" and e["at"] >= 300.0]
+    told = [(e["running"], e["waiting"]) for e in samples]
+    assert told == [(1, 3), (2, 2), (3, 1), (4, 0), (4, 0)]
+
+
 def test_requests_go_to_the_least_loaded_replica_of_any_pool_that_serves_them():
     pools = (PoolSpec("small", max_batch=2), PoolSpec("large", max_batch=8))
     p = Plant(PlantSpec("s", pools), seed=1)

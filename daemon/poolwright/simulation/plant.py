@@ -291,14 +291,14 @@ class Plant:
     def _sample(self, at: float) -> None:
         ready = [r for pool in self._pools.values() for r in pool.replicas if r.ready]
         taking = [r for r in ready if not r.draining]
-        waiting = dict.fromkeys((r.name for r in ready), 0.0)
+        waiting = {r.name: float(r.held) for r in ready}
         for request_class, queue in self._queues.items():
             serving = [r for r in taking if r.spec.takes(request_class)]
             for replica in serving:
                 waiting[replica.name] += len(queue) / len(serving)
         self._events.extend(
             {"type": "replica", "at": at, "service": self._spec.service, "pool": r.spec.name,
-             "replica": r.name, "running": r.running, "waiting": waiting[r.name],
+             "replica": r.name, "running": r.running - r.held, "waiting": waiting[r.name],
              "kv_cache_usage": min(1.0, r.kv_used / r.spec.kv_tokens),
              "prompt_tokens_total": r.prompt_tokens,
              "generation_tokens_total": r.generation_tokens}

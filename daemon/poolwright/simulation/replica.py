@@ -61,6 +61,11 @@ class Replica:
         """An empty replica takes any request, or one larger than its memory would wait for ever."""
         return self.running == 0 or self.kv_used + request.kv_tokens <= self.spec.kv_tokens
 
+    @property
+    def held(self) -> int:
+        """Of those that it took, the ones whose prefill has not begun: engines say they wait."""
+        return len(self.prefills) - (self.chunks_left > 0)
+
     def requests(self) -> list[Request]:
         return [*self.prefills, *(entry[2] for entry in self.decoding)]
 
