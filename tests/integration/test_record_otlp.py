@@ -48,6 +48,7 @@ FOUND = Assessment(
     ),
     2.9, 3.0, 1.1, 1.3, 0.9, 1.4, 4.7, 0.98, 143.0, 133.0, 7, 3300.0, 0.17,
     {"naive": ModelForecast(4.9, 0.06, 0.3), "mean": ModelForecast(4.6, 0.04, 0.7)},
+    lowered_by=0.2,
 )  # fmt: skip
 ADVANTAGE = Advantage(
     "gpu", True, "economic", "cheaper", 0.3, 0.15, 0.7, 0.6, 900.0, 600.0,

@@ -32,9 +32,9 @@ def test_it_lowers_what_the_way_up_has_made_of_a_steady_need() -> None:
 def test_it_takes_little_off_and_nothing_of_a_large_fleet() -> None:
     found = Ceiling.of(*opened(2.0), HORIZON)
     assert found is not None
-    assert found.lowered(3.9, 0.97, 0.0) == pytest.approx(3.9 - MOST)
-    assert found.lowered(6.0, 0.97, 0.0) == pytest.approx(6.0 - MOST / 2)
-    assert found.lowered(8.0, 0.97, 0.0) == 8.0
+    assert found.lowered(3.0, 0.97, 0.0) == pytest.approx(3.0 - MOST)
+    assert found.lowered(4.0, 0.97, 0.0) == pytest.approx(4.0 - MOST / 2)
+    assert found.lowered(5.0, 0.97, 0.0) == 5.0
     # Nor does it ever add.
     assert found.lowered(1.0, 0.97, 0.0) == 1.0
 

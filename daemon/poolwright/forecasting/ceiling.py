@@ -23,7 +23,7 @@ CARRIED_ON: Final = 2.0
 """A rise goes on while replicas start: so many times of it are needed above what was felt."""
 MOST: Final = 0.3
 """Of a replica, taken off a forecast at most."""
-SMALL, LARGE = 4.0, 8.0
+SMALL, LARGE = 3.0, 5.0
 """Replicas up to which all of that may be taken off, and from which nothing."""
 
 
