@@ -9,7 +9,7 @@ from tests.unit.capacity_bench import ACCELERATOR, FAST, RULES, Drive, Target
 
 from poolwright.capacity.demand import RING_S
 from poolwright.capacity.learner import ServiceLearner
-from poolwright.capacity.saving import FORMAT, dump_learner, load_learner
+from poolwright.capacity.saving import BATCH_OF_MOMENTS, FORMAT, dump_learner, load_learner
 from poolwright.controller import Controller
 from poolwright.model.names import NameTable
 from poolwright.rulefiles import load_sources
@@ -133,6 +133,28 @@ def test_what_an_older_version_kept_and_this_one_does_not_is_let_go() -> None:
     loaded = fresh._state.learners["chat"]
     load_learner(loaded, msgspec.msgpack.encode(data))
     assert dump_learner(loaded) == dump_learner(learner)
+
+
+def test_the_limit_of_a_batch_is_kept_and_that_of_the_format_before_learned_anew() -> None:
+    driven, other = twins(RULES)
+    driven.run(60, 9.0, waiting=3.0)
+    learner = driven.controller._state.learners["chat"]
+    limit = learner.pools["gpu"].batch
+    assert limit.requests is not None
+    assert limit.replicas()
+    data = msgspec.msgpack.decode(dump_learner(learner))
+    other.run(1, 9.0)
+    loaded = other.controller._state.learners["chat"]
+    load_learner(loaded, msgspec.msgpack.encode(data))
+    again = loaded.pools["gpu"].batch
+    assert (again.requests, again.replicas()) == (limit.requests, limit.replicas())
+    (pool,) = (parts for _, (_, _, parts) in data[2][1])
+    pool[:] = [[slot, value] for slot, value in pool if slot != "batch"] + [["batch_cap", 3.0]]
+    data[0] = BATCH_OF_MOMENTS
+    fresh = ServiceLearner(load_sources({"chat.yaml": RULES}).services[0], NameTable())
+    load_learner(fresh, msgspec.msgpack.encode(data))
+    assert fresh.pools["gpu"].batch.requests is None
+    assert fresh.pools["gpu"].gauges == learner.pools["gpu"].gauges
 
 
 def test_drift_of_an_older_version_begins_anew_and_says_what_it_said() -> None:

@@ -50,7 +50,8 @@ def test_what_is_rising_is_expected_to_go_on() -> None:
     assert rising is not None
     assert steady.rise < 0.2
     assert rising.rise > 1.0
-    assert rising.lowered(5.0, 0.97, 0.0) == 5.0
+    assert rising.lowered(4.0, 0.97, 0.0) == 4.0
+    assert steady.lowered(4.0, 0.97, 0.0) < 4.0
 
 
 def test_a_peak_that_surprises_raises_it() -> None:
